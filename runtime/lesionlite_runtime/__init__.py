@@ -1,0 +1,43 @@
+"""lesionlite on the device: contract, pixels, interpreter, result. Never imports TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lesionlite_runtime.classifier import Classifier
+    from lesionlite_runtime.container import read_contract
+    from lesionlite_runtime.contract import Contract
+    from lesionlite_runtime.errors import LesionliteError
+    from lesionlite_runtime.regressor import Regressor
+    from lesionlite_runtime.result import Failure, Result
+
+__version__ = "0.1.0"
+
+# Names are imported when they are first used: the command line answers `--help` without NumPy.
+_HOMES = {
+    "Classifier": "classifier",
+    "Contract": "contract",
+    "Failure": "result",
+    "LesionliteError": "errors",
+    "Regressor": "regressor",
+    "Result": "result",
+    "read_contract": "container",
+}
+__all__ = [
+    "Classifier",
+    "Contract",
+    "Failure",
+    "LesionliteError",
+    "Regressor",
+    "Result",
+    "__version__",
+    "read_contract",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

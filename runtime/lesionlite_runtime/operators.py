@@ -1,0 +1,160 @@
+"""Names of TFLite's builtin operators and tensor types, by their number in the public schema."""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+OPERATOR_NAMES = _words(
+    """
+    ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
+    EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
+    LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU
+    RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH
+    CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD
+    UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN
+    SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN
+    EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM
+    ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN
+    TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE
+    POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND
+    LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD
+    RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V
+    UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG
+    QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE NON_MAX_SUPPRESSION_V4
+    NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL
+    PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL
+    COMPLEX_ABS HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL
+    CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS
+    RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE
+    RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2
+    UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT STABLEHLO_LOGISTIC
+    STABLEHLO_ADD STABLEHLO_DIVIDE STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_RESHAPE
+    STABLEHLO_CLAMP STABLEHLO_CONCATENATE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CONVOLUTION
+    STABLEHLO_SLICE STABLEHLO_CUSTOM_CALL STABLEHLO_REDUCE STABLEHLO_ABS STABLEHLO_AND
+    STABLEHLO_COSINE STABLEHLO_EXPONENTIAL STABLEHLO_FLOOR STABLEHLO_LOG STABLEHLO_MINIMUM
+    STABLEHLO_NEGATE STABLEHLO_OR STABLEHLO_POWER STABLEHLO_REMAINDER STABLEHLO_RSQRT
+    STABLEHLO_SELECT STABLEHLO_SUBTRACT STABLEHLO_TANH STABLEHLO_SCATTER STABLEHLO_COMPARE
+    STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE STABLEHLO_PAD
+    STABLEHLO_IOTA STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT
+    STABLEHLO_WHILE STABLEHLO_GATHER STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR
+    REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_CASE
+    """
+)
+
+TENSOR_TYPES = _words(
+    """
+    float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64
+    resource variant uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2
+    """
+)
+"""Names of the tensor types by their number, as NumPy spells them where it has them."""
+
+BITS_OF_TYPE = {
+    "float32": 32, "float16": 16, "int32": 32, "uint8": 8, "int64": 64, "bool": 8, "int16": 16,
+    "int8": 8, "float64": 64, "uint64": 64, "uint32": 32, "uint16": 16, "int4": 4, "bfloat16": 16,
+    "uint4": 4, "int2": 2,
+}  # fmt: skip
+"""Bits of one value of each type that lesionlite runs; text, resources and the like it does not."""
+
+ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127)}
+"""By type, the range of zero points; of any other type they are 0."""
+
+STEPS = {
+    "CONV_2D": (1, {1: 0, 2: 0, 4: 1, 5: 1}),
+    "DEPTHWISE_CONV_2D": (2, {1: 0, 2: 0, 3: 0, 5: 1, 6: 1}),
+    "AVERAGE_POOL_2D": (5, {1: 0, 2: 0, 3: 0, 4: 0}),
+    "MAX_POOL_2D": (5, {1: 0, 2: 0, 3: 0, 4: 0}),
+    "SPACE_TO_DEPTH": (19, {0: 0}),
+}
+"""By operator, the type of its settings, and those settings (number to default) that must be above
+0: strides, windows, the depth multiplier, dilations, block sizes."""
+
+WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+"""Operators that multiply their first input by weights, their second; a third is a bias."""
+
+OPTIONAL_INPUTS = {"FULLY_CONNECTED": (2,)}
+"""By operator, the inputs that it may leave out (-1 in the file); convolutions crash without."""
+
+TYPES_OF_WEIGHTS = {
+    "float32": ("float32", "int8", "int4", "int2"),
+    "int8": ("int8", "int4", "int2"),
+    "int16": ("int8",),
+    "uint8": ("uint8",),
+}
+"""For the same operators: by the type of the first input, the types that weights may have."""
+
+INPUT_COUNTS = {
+    **dict.fromkeys(
+        _words("""
+            ABS AVERAGE_POOL_2D CAST CEIL COS DEQUANTIZE ELU EXP FLOOR GELU HARD_SWISH
+            L2_NORMALIZATION LEAKY_RELU LOG LOGICAL_NOT LOGISTIC LOG_SOFTMAX MAX_POOL_2D NEG
+            QUANTIZE RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 ROUND RSQRT SIGN SIN SOFTMAX
+            SPACE_TO_DEPTH SQRT SQUARE SQUEEZE TANH UNPACK ZEROS_LIKE
+        """),
+        (1, 1),
+    ),
+    **dict.fromkeys(
+        _words("""
+            ADD ARG_MAX ARG_MIN BATCH_MATMUL BROADCAST_TO DIV EQUAL EXPAND_DIMS FLOOR_DIV
+            FLOOR_MOD GATHER GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR
+            MAXIMUM MEAN MINIMUM MIRROR_PAD MUL NOT_EQUAL PAD POW PRELU REDUCE_ALL REDUCE_ANY
+            REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2
+            SPLIT SQUARED_DIFFERENCE SUB SUM TILE TRANSPOSE
+        """),
+        (2, 2),
+    ),
+    **dict.fromkeys(
+        _words("CONV_2D DEPTHWISE_CONV_2D PADV2 SELECT SELECT_V2 SLICE SPLIT_V"), (3, 3)
+    ),
+    **dict.fromkeys(_words("CONCATENATION PACK"), (1, 1 << 12)),
+    "FULLY_CONNECTED": (2, 3),
+    "RESHAPE": (1, 2),
+    "STRIDED_SLICE": (4, 4),
+}
+"""The operators that lesionlite runs, and how many inputs (at least, at most) each has.
+
+They lead from tensors to tensors: no code of its own, no state, no other graph, no chance.
+"""
+
+OUTPUT_COUNTS = {"SPLIT": (35, 0), "SPLIT_V": (79, 0), "UNPACK": (64, 0)}
+"""By operator, the type of its settings, and the setting that says how many outputs it has."""
+
+RETYPING = frozenset(
+    _words("""
+        ARG_MAX ARG_MIN CAST DEQUANTIZE EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL NOT_EQUAL
+        QUANTIZE SELECT SELECT_V2 SPLIT
+    """)
+)
+"""Operators whose output may be of another type than their first input; no other's may."""
+
+ALIKE = frozenset(
+    _words("""
+        ADD CONCATENATION DIV FLOOR_DIV FLOOR_MOD MAXIMUM MINIMUM MUL PACK POW PRELU
+        SQUARED_DIFFERENCE SUB
+    """)
+)
+"""Operators whose inputs are all of one type."""
+
+MOVING = frozenset(
+    _words("""
+        BROADCAST_TO CAST EXPAND_DIMS GATHER PACK RESHAPE REVERSE_V2 SELECT SELECT_V2 SLICE SPLIT
+        SPLIT_V SQUEEZE STRIDED_SLICE TILE TRANSPOSE UNPACK ZEROS_LIKE
+    """)
+)
+"""Operators that compute nothing, and so may do without the scales of small integers."""
+
+MULTIPLYING = WITH_WEIGHTS | {"BATCH_MATMUL", "MUL", "SQUARED_DIFFERENCE"}
+"""Operators whose output's scale goes with the product of their first two inputs' scales."""
+
+ALONG_AXES = frozenset(
+    _words("MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD REVERSE_V2 SUM TRANSPOSE")
+)
+"""Operators whose second input's values are axes of the first."""
+
+SIZED_BY_VALUES = frozenset(
+    _words("BROADCAST_TO MIRROR_PAD PAD PADV2 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR TILE")
+)
+"""Operators whose second input's values say how large the output is."""

@@ -1,0 +1,223 @@
+"""docs/cli.md against the command line: its options, its codes, its schemas and its examples.
+
+``python tests/runtime/test_cli_docs.py`` writes the examples anew, after a model has changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from lesionlite_runtime import errors
+from lesionlite_runtime.cli import BUG, INTERRUPTED, ROUTES
+from lesionlite_runtime.interpreter import BACKENDS, installed_backends
+from lesionlite_runtime.pixels import IMAGE_SUFFIXES
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "cli.md"
+EXAMPLE = re.compile(r"```console\n\$ (lesionlite [^\n]*)\n```\n\n```json\n(.*?)\n```", re.DOTALL)
+ONE_LINE = 500
+SCORE_ERROR = 0.06  # what kernels of another processor may make of an int8 model
+TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "null": (type(None),),
+}
+
+
+def written_by(line: str) -> Any:
+    """The JSON value that the command ``line`` writes, run at the root of the repository."""
+    _, *arguments = shlex.split(line)
+    outcome = subprocess.run(
+        [sys.executable, "-m", "lesionlite_runtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    return json.loads(outcome.stdout)
+
+
+def write_examples() -> None:
+    """Run every example and put what it writes into the page."""
+
+    def rewritten(match: re.Match[str]) -> str:
+        value = written_by(match[1])
+        line = json.dumps(value)
+        shown = line if len(line) <= ONE_LINE else json.dumps(value, indent=2)
+        return f"```console\n$ {match[1]}\n```\n\n```json\n{shown}\n```"
+
+    PAGE.write_text(EXAMPLE.sub(rewritten, PAGE.read_text("utf-8")), "utf-8")
+
+
+def examples() -> dict[str, Any]:
+    """Command line to the JSON value that the page shows behind it."""
+    return {line: json.loads(shown) for line, shown in EXAMPLE.findall(PAGE.read_text("utf-8"))}
+
+
+def schemas() -> dict[str, Any]:
+    """The JSON Schemas on the page by their title."""
+    blocks = re.findall(r"```json\n(.*?)\n```", PAGE.read_text("utf-8"), re.DOTALL)
+    return {s["title"]: s for s in map(json.loads, blocks) if "$schema" in s}
+
+
+def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], path: str = "$") -> list[str]:
+    """What is wrong with ``value`` under the part of JSON Schema that the page uses."""
+    known = {
+        "$schema", "$defs", "$ref", "title", "type", "const", "enum", "pattern", "minimum",
+        "maximum", "required", "properties", "additionalProperties", "items", "oneOf",
+    }  # fmt: skip
+    assert set(schema) <= known, f"{path}: the schema uses {set(schema) - known}"
+    if "$ref" in schema:
+        return faults(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, path)
+    return [
+        *_plain_faults(value, schema, path),
+        *(_object_faults(value, schema, root, path) if isinstance(value, dict) else ()),
+        *(
+            fault
+            for i, item in enumerate(value if isinstance(value, list) else ())
+            for fault in faults(item, schema.get("items", {}), root, f"{path}[{i}]")
+        ),
+    ]
+
+
+def _plain_faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
+    names = schema.get("type", list(TYPES))
+    kinds = [
+        kind for name in ([names] if isinstance(names, str) else names) for kind in TYPES[name]
+    ]
+    if not isinstance(value, tuple(kinds)) or isinstance(value, bool):
+        yield f"{path} is no {names}"
+    if value not in schema.get("enum", [value]) or schema.get("const", value) != value:
+        yield f"{path} is {value!r}"
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        yield f"{path} does not match"
+    low, high = schema.get("minimum", value), schema.get("maximum", value)
+    if isinstance(value, int | float) and not low <= value <= high:
+        yield f"{path} is out of range"
+
+
+def _object_faults(
+    value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], path: str
+) -> Iterator[str]:
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+    yield from (
+        f"{path}.{name} is missing" for name in schema.get("required", []) if name not in value
+    )
+    for name, item in value.items():
+        if name not in properties and others is False:
+            yield f"{path}.{name} is unknown"
+        else:
+            yield from faults(item, properties.get(name, others or {}), root, f"{path}.{name}")
+    if "oneOf" in schema:
+        fitting = [1 for branch in schema["oneOf"] if set(branch["required"]) <= set(value)]
+        if len(fitting) != 1:
+            yield f"{path} fits {len(fitting)} of the kinds"
+
+
+def title_of(value: dict[str, Any]) -> str:
+    """The title of the schema that ``value`` claims."""
+    return str(value.get("schema", "prediction"))
+
+
+def test_the_page_shows_every_schema_and_an_example_of_each() -> None:
+    titles = {"lesionlite.result/1", "lesionlite.inspection/1", "prediction"}
+    assert set(schemas()) == titles
+    assert {title_of(value) for value in examples().values()} == titles
+    assert len(examples()) == 4
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_and_what_is_written_today_keep_the_schema(line: str) -> None:
+    for value in (examples()[line], written_by(line)):
+        schema = schemas()[title_of(value)]
+        assert faults(value, schema, schema) == []
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_is_what_the_command_writes(line: str) -> None:
+    shown, written = examples()[line], written_by(line)
+    assert list(written) == list(shown)
+    for key, value in shown.items():
+        if key in ("score", "y"):
+            assert written[key] == pytest.approx(value, abs=SCORE_ERROR)
+        elif key == "backend":
+            assert written[key] == installed_backends()[0]
+        elif not key.endswith("_ms"):
+            assert written[key] == value, f"{key}: run python {Path(__file__).name}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"extra": 1},
+        {"score": "0.5"},
+        {"score": 1.5},
+        {"score": True},
+        {"decision": "ill"},
+        {"sha256": "ab"},
+        {"findings": ["other"]},
+        {"findings": {}},
+        {"error": {"code": "unusable_input", "message": "both"}},
+        {"schema": "lesionlite.result/2"},
+        {"model": None},
+    ],
+)
+def test_the_schema_of_a_result_refuses_what_is_none(change: dict[str, Any]) -> None:
+    line = next(line for line in examples() if "classify" in line)
+    schema = schemas()["lesionlite.result/1"]
+    assert faults({**examples()[line], **change}, schema, schema)
+    missing = {k: v for k, v in examples()[line].items() if k != "score"}
+    assert faults(missing, schema, schema)
+
+
+def test_the_page_has_every_exit_code() -> None:
+    section = PAGE.read_text("utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
+    shown = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.LesionliteError)}
+    assert shown == codes | {0, BUG, INTERRUPTED}
+
+
+def test_the_page_names_every_command() -> None:
+    table = PAGE.read_text("utf-8").partition("## Exit codes")[0]
+    assert set(re.findall(r"`([a-z]+)`", table)) >= set(ROUTES)
+
+
+def test_the_page_names_every_option_of_classify_and_no_other() -> None:
+    section = PAGE.read_text("utf-8").partition("## classify")[2].partition("\n## ")[0]
+    rows = "\n".join(line for line in section.splitlines() if line.startswith("| `-"))
+    command = importlib.import_module(ROUTES["classify"].module).command
+    options = {
+        name
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+    }
+    assert set(re.findall(r"`(--?[a-z]+)`", rows)) == options
+    assert {name for name in BACKENDS if f"`{name}`" in rows} == set(BACKENDS)
+
+
+def test_the_page_names_every_suffix_of_an_image() -> None:
+    shown = re.search(r"\((`\.jpg[^)]*)\)", PAGE.read_text("utf-8").replace("\n", " "))
+    assert shown
+    assert tuple(shown[1].strip("`").split()) == IMAGE_SUFFIXES
+
+
+if __name__ == "__main__":
+    write_examples()

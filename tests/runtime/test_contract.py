@@ -1,0 +1,434 @@
+"""The contract: the same bytes after every reading, and nothing doubtful gets through."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lesionlite_runtime.contract import (
+    ClassifierContract,
+    Contract,
+    RegressionContract,
+    classifier_contract,
+    regression_contract,
+    with_flatbuffer,
+)
+from lesionlite_runtime.errors import UnusableInput
+
+KINDS = {"classifier": ClassifierContract, "regression": RegressionContract}
+WRONG: tuple[Any, ...] = (None, True, 1, 1.5, "text", [], {}, [None], {"a": None})
+
+
+def leaves(kind: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every field's path under the dataclass ``kind``, with its type; inner objects too."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        found[*path, name] = hint
+        for inner in typing.get_args(hint) or (hint,):
+            if dataclasses.is_dataclass(inner):
+                found |= leaves(inner, (*path, name))
+    return found
+
+
+FIELDS = [(name, path) for name, kind in KINDS.items() for path in leaves(kind)]
+
+
+def takes(hint: Any, value: Any) -> bool:
+    """Whether a field of type ``hint`` takes ``value``, said a second way than in the codec."""
+    plain = {float: (int, float), types.NoneType: types.NoneType, Any: object}
+    inner, origin = typing.get_args(hint), typing.get_origin(hint)
+    if isinstance(hint, types.UnionType):
+        return any(takes(one, value) for one in inner)
+    if origin is tuple:
+        return isinstance(value, list) and all(takes(inner[0], item) for item in value)
+    if origin is not None:
+        return isinstance(value, dict) and all(takes(inner[1], i) for i in value.values())
+    kind = dict if dataclasses.is_dataclass(hint) else plain.get(hint, hint)
+    return isinstance(value, kind) and (hint is Any or not isinstance(value, bool))
+
+
+@pytest.fixture(scope="session")
+def kinds(tiny_classifier: Any, tiny_regression: Any) -> dict[str, Any]:
+    """The tiny models by the names of `KINDS`."""
+    return {"classifier": tiny_classifier, "regression": tiny_regression}
+
+
+def at(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The object in ``body`` that holds the last step of ``path``."""
+    for step in path[:-1]:
+        body = body[step]
+    return body
+
+
+def refusal(data: bytes) -> str:
+    """The sentence that a contract is refused with."""
+    with pytest.raises(UnusableInput) as caught:
+        Contract.from_bytes(data, "model.tflite")
+    assert caught.value.file == "model.tflite"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+ratios = st.sampled_from([0, 1]) | st.floats(0, 1)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+free = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        st.none() | st.booleans() | numbers | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        ),
+        max_leaves=5,
+    ),
+    max_size=4,
+)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+intervals = st.fixed_dictionaries({"value": ratios, "low": ratios, "high": ratios})
+limits = st.dictionaries(st.text(max_size=5), st.none() | numbers, max_size=3)
+
+
+@st.composite
+def counts(draw: st.DrawFn) -> dict[str, int]:
+    """A count, and how many of it are positive."""
+    n = draw(st.integers(0, 10**6))
+    return {"n": n, "positives": draw(st.integers(0, n))}
+
+
+@st.composite
+def heads(draw: st.DrawFn, task: str) -> dict[str, Any]:
+    """What contracts of both kinds hold."""
+    exported = draw(st.booleans())
+    return {
+        "schema": "lesionlite.contract/1",
+        "task": task,
+        "provenance": {
+            "network_sha256": draw(digests),
+            "backbone": draw(st.text()),
+            "training": draw(free),
+            "calibration": draw(st.none() | free),
+            "recipe": draw(st.none() | st.text()),
+            "tools": draw(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)),
+        },
+        "flatbuffer_sha256": draw(digests) if exported else None,
+        "flatbuffer_bytes": draw(st.integers(0, 2**31)) if exported else None,
+    }
+
+
+@st.composite
+def classifiers(draw: st.DrawFn) -> dict[str, Any]:
+    """The JSON object of a classifier's contract, without its digest."""
+    labels = draw(st.lists(st.text(), min_size=2, max_size=2, unique=True))
+    sides = st.integers(1, 4096)
+    parity = {
+        **draw(counts()),
+        "flips": draw(st.integers()),
+        "newly_missed": draw(st.integers()),
+        "auc_difference": draw(st.none() | numbers),
+        "mean_score_error": draw(numbers),
+        "max_score_error": draw(numbers),
+        "limits": draw(limits),
+    }
+    return {
+        **draw(heads("binary_classification")),
+        "input": {
+            "name": draw(st.text()),
+            "shape": [1, draw(sides), draw(sides), 3],
+            "dtype": "uint8",
+            "color": "RGB",
+            "orientation": "exif",
+            "resize": draw(st.sampled_from(["pillow-bilinear-v1", "tf-bilinear-v1"])),
+            "fit": "stretch",
+        },
+        "output": {
+            "name": draw(st.text()),
+            "dtype": "float32",
+            "labels": labels,
+            "score_of": labels[1],
+            "classes": draw(st.dictionaries(st.text(), st.integers(0, 1), min_size=1, max_size=4)),
+        },
+        "threshold": {
+            "value": draw(ratios),
+            "rule": draw(st.text()),
+            "chosen_on": {"kind": draw(st.text()), **draw(counts())},
+            "sensitivity": draw(intervals),
+            "specificity": draw(intervals),
+        },
+        "parity": draw(st.sampled_from([None, parity])),
+    }
+
+
+@st.composite
+def regressions(draw: st.DrawFn) -> dict[str, Any]:
+    """The JSON object of a regression's contract, without its digest."""
+    ends = st.integers(-(2**100), 2**100) | st.floats(-1e38, 1e38)
+    errors = ("max_absolute", "mean_absolute", "max_relative", "mean_relative")
+    parity = {
+        "n": draw(st.integers()),
+        **{f"{name}_error": draw(numbers) for name in errors},
+        "limits": draw(limits),
+    }
+    return {
+        **draw(heads("regression")),
+        "input": {
+            "name": draw(st.text()),
+            "shape": [1, 1],
+            "dtype": "float32",
+            "range": sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True))),
+        },
+        "output": {"name": draw(st.text()), "dtype": "float32", "unit": draw(st.text())},
+        "threshold": None,
+        "parity": draw(st.sampled_from([None, parity])),
+    }
+
+
+@given(body=classifiers() | regressions())
+@settings(max_examples=150)
+def test_a_contract_that_was_read_is_written_with_the_same_bytes(
+    tiny_classifier: Any, body: dict[str, Any]
+) -> None:
+    data = tiny_classifier.contract_bytes(body)
+    contract = Contract.from_bytes(data)
+    assert contract.to_bytes() == data
+    assert Contract.from_bytes(contract.to_bytes()) == contract
+    assert contract.to_json() == json.loads(data)
+
+
+def test_every_field_is_tried_below(kinds: dict[str, Any]) -> None:
+    def paths(value: Any, kind: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+        hints = typing.get_type_hints(kind)
+        found = set()
+        for name, item in value.items():
+            found.add((*path, name))
+            for inner in typing.get_args(hints[name]) or (hints[name],):
+                if dataclasses.is_dataclass(inner):
+                    found |= paths(item, inner, (*path, name))
+        return found
+
+    for name, kind in KINDS.items():
+        assert paths(kinds[name].body(), kind) == set(leaves(kind))
+    assert len(FIELDS) > 60
+
+
+@pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
+def test_a_missing_field_is_refused_by_its_path(
+    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+) -> None:
+    body = kinds[kind].body()
+    del at(body, path)[path[-1]]
+    message = refusal(kinds[kind].contract_bytes(body))
+    if path not in (("schema",), ("task",)):  # these two say which contract it is to be
+        assert f"the contract cannot be used: {'.'.join(path)} is missing;" in message
+
+
+@pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
+def test_an_ill_typed_field_is_refused_by_its_path(
+    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+) -> None:
+    hint = leaves(KINDS[kind])[path]
+    tried = [value for value in WRONG if not takes(hint, value)]
+    assert tried
+    for value in tried:
+        body = kinds[kind].body()
+        at(body, path)[path[-1]] = value
+        message = refusal(kinds[kind].contract_bytes(body))
+        assert f"the contract cannot be used: {'.'.join(path)}" in message
+
+
+@pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
+def test_an_unknown_field_is_refused_by_its_path(
+    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+) -> None:
+    body = kinds[kind].body()
+    at(body, path)[f"{path[-1]}_2"] = 0
+    message = refusal(kinds[kind].contract_bytes(body))
+    assert f"{'.'.join(path)}_2 is no field of this schema" in message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_is_taken_where_the_schema_says_so_and_nowhere_else(
+    kinds: dict[str, Any], kind: str
+) -> None:
+    taken = set()
+    for path in leaves(KINDS[kind]):
+        body = kinds[kind].body()
+        if at(body, path)[path[-1]] is None:
+            continue
+        at(body, path)[path[-1]] = None
+        try:
+            Contract.from_bytes(kinds[kind].contract_bytes(body))
+        except UnusableInput:
+            continue
+        taken.add(".".join(path))
+    assert taken - {"parity.auc_difference"} == {"provenance.recipe", "parity"}
+
+
+def test_a_nested_path_is_named_in_full(tiny_classifier: Any) -> None:
+    body = tiny_classifier.body()
+    body["threshold"]["sensitivity"]["low"] = "0.7"
+    message = refusal(tiny_classifier.contract_bytes(body))
+    assert message == (
+        "model.tflite: the contract cannot be used: threshold.sensitivity.low must be a number, "
+        "not a string; train or export the model anew with this version of lesionlite"
+    )
+
+
+@pytest.mark.parametrize("schema", ["lesionlite.contract/2", "lesionlite.contract/0", "", 1, None])
+def test_another_version_of_the_schema_is_refused_by_name(
+    tiny_classifier: Any, schema: Any
+) -> None:
+    body = {**tiny_classifier.body(), "schema": schema, "field_of_version_2": 1}
+    message = refusal(tiny_classifier.contract_bytes(body))
+    assert f"schema is {schema!r}, and this version reads 'lesionlite.contract/1' alone" in message
+
+
+@pytest.mark.parametrize("task", ["multi_class", "", None, [], {"a": 1}])
+def test_an_unknown_task_is_refused_by_name(tiny_classifier: Any, task: Any) -> None:
+    message = refusal(tiny_classifier.contract_bytes({**tiny_classifier.body(), "task": task}))
+    assert f"task is {task!r}, and must be one of binary_classification, regression" in message
+
+
+def test_an_endless_name_does_not_flood_the_message(tiny_classifier: Any) -> None:
+    body = {**tiny_classifier.body(), "schema": "x" * 100_000}
+    assert len(refusal(tiny_classifier.contract_bytes(body))) < 300
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("input.shape", [1, 8, 6, 1], "input.shape must be [1, H, W, 3]"),
+        ("input.shape", [2, 8, 6, 3], "input.shape must be [1, H, W, 3]"),
+        ("input.shape", [1, 0, 6, 3], "input.shape must be [1, H, W, 3]"),
+        ("input.shape", [1, 8, 4097, 3], "input.shape must be [1, H, W, 3]"),
+        ("input.shape", [], "input.shape must be [1, H, W, 3]"),
+        ("input.dtype", "int8", "input.dtype is 'int8', and must be uint8"),
+        ("input.color", "BGR", "input.color is 'BGR', and must be RGB"),
+        ("input.orientation", "none", "input.orientation is 'none', and must be exif"),
+        ("input.resize", "nearest", "input.resize is 'nearest', and must be pillow-bilinear-v1"),
+        ("input.fit", "crop", "input.fit is 'crop', and must be stretch"),
+        ("output.dtype", "int8", "output.dtype is 'int8', and must be float32"),
+        ("output.labels", ["a", "a"], "output.labels must be two different labels"),
+        ("output.labels", ["a", "b", "c"], "output.labels must be two different labels"),
+        ("output.score_of", "benign", "output.score_of must be the second of the labels"),
+        ("output.classes", {}, "output.classes must map each class to 0 or 1"),
+        ("output.classes", {"a": 2}, "output.classes must map each class to 0 or 1"),
+        ("threshold.value", 1.5, "threshold.value must lie in 0 to 1"),
+        ("threshold.value", -0.1, "threshold.value must lie in 0 to 1"),
+        ("threshold.sensitivity.high", 90, "threshold.sensitivity.high must lie in 0 to 1"),
+        ("threshold.specificity.low", -1, "threshold.specificity.low must lie in 0 to 1"),
+        ("threshold.chosen_on.positives", 101, "threshold.chosen_on.positives must lie in 0 to n"),
+        ("parity.positives", -1, "parity.positives must lie in 0 to n"),
+        ("provenance.network_sha256", "AB" * 32, "must be 64 lower-case hex digits"),
+        ("provenance.network_sha256", "ab" * 32 + "\n", "must be 64 lower-case hex digits"),
+        ("flatbuffer_sha256", "ab" * 31, "flatbuffer_sha256 must be 64 lower-case hex digits"),
+        ("flatbuffer_sha256", None, "flatbuffer_bytes and flatbuffer_sha256 must both be given"),
+        ("flatbuffer_bytes", None, "flatbuffer_bytes and flatbuffer_sha256 must both be given"),
+        ("task", "regression", "is no field of this schema"),
+    ],
+)
+def test_a_value_that_no_classifier_has_is_refused(
+    tiny_classifier: Any, path: str, value: Any, words: str
+) -> None:
+    body, steps = tiny_classifier.body(), tuple(path.split("."))
+    at(body, steps)[steps[-1]] = value
+    assert words in refusal(tiny_classifier.contract_bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("input.shape", [1], "input.shape must be [1, 1]"),
+        ("input.dtype", "uint8", "input.dtype is 'uint8', and must be float32"),
+        ("output.dtype", "int8", "output.dtype is 'int8', and must be float32"),
+        ("input.range", [1], "input.range must be [low, high]"),
+        ("input.range", [1, 1], "input.range must be [low, high]"),
+        ("input.range", [2, 1], "input.range must be [low, high]"),
+        ("input.range", [0, 1, 2], "input.range must be [low, high]"),
+        ("input.range", [0, 10**400], "input.range must be [low, high]"),
+        ("input.range", [-1e39, 0], "input.range must be [low, high]"),
+        ("threshold", {"value": 0.5}, "threshold must be null, not an object"),
+        ("task", "binary_classification", "is no field of this schema"),
+    ],
+)
+def test_a_value_that_no_regression_has_is_refused(
+    tiny_regression: Any, path: str, value: Any, words: str
+) -> None:
+    body, steps = tiny_regression.body(), tuple(path.split("."))
+    at(body, steps)[steps[-1]] = value
+    assert words in refusal(tiny_regression.contract_bytes(body))
+
+
+def test_an_altered_contract_does_not_fit_its_digest(tiny_classifier: Any) -> None:
+    data = tiny_classifier.contract_bytes()
+    altered = data.replace(b'"value":0.5', b'"value":0.1')
+    assert altered != data
+    assert "digest does not fit the rest of the contract" in refusal(altered)
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 64, None, 0, ["0" * 64]])
+def test_a_wrong_digest_is_refused(tiny_classifier: Any, digest: Any) -> None:
+    body = json.loads(tiny_classifier.contract_bytes())
+    assert "digest does not fit" in refusal(json.dumps({**body, "digest": digest}).encode())
+
+
+def test_a_missing_digest_is_refused(tiny_classifier: Any) -> None:
+    assert "digest is missing" in refusal(json.dumps(tiny_classifier.body()).encode())
+
+
+def test_a_key_that_stands_twice_is_refused(tiny_classifier: Any) -> None:
+    data = tiny_classifier.contract_bytes().replace(b'"value":0.5', b'"value":0.5,"value":0.5')
+    assert "the key 'value' stands there twice" in refusal(data)
+
+
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_threshold_that_is_no_number_is_refused(tiny_classifier: Any, word: bytes) -> None:
+    data = tiny_classifier.contract_bytes().replace(b'"value":0.5', b'"value":' + word)
+    assert "no valid JSON" in refusal(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff\xfe", b"lesionlite"])
+def test_what_is_no_contract_at_all_is_refused(data: bytes) -> None:
+    refusal(data)
+
+
+def test_integers_stay_integers_where_numbers_are_expected(tiny_classifier: Any) -> None:
+    body = tiny_classifier.body()
+    body["threshold"]["value"] = 1
+    data = tiny_classifier.contract_bytes(body)
+    assert b'"value":1}' in data
+    assert Contract.from_bytes(data).to_bytes() == data
+
+
+def test_the_model_id_is_of_the_flatbuffer_or_else_of_the_network(tiny_classifier: Any) -> None:
+    contract = Contract.from_bytes(tiny_classifier.contract_bytes())
+    assert contract.model_id == "cd" * 6
+    body = {**tiny_classifier.body(), "flatbuffer_sha256": None, "flatbuffer_bytes": None}
+    assert Contract.from_bytes(tiny_classifier.contract_bytes(body)).model_id == "ab" * 6
+
+
+def test_a_contract_takes_on_the_flatbuffer_it_travels_with(tiny_classifier: Any) -> None:
+    contract = Contract.from_bytes(tiny_classifier.contract_bytes())
+    taken = with_flatbuffer(contract, b"abc")
+    assert taken.flatbuffer_bytes == 3
+    assert taken.flatbuffer_sha256 == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    assert taken.digest != contract.digest
+    assert Contract.from_bytes(taken.to_bytes()) == taken
+
+
+def test_each_kind_is_told_from_the_other(tiny_classifier: Any, tiny_regression: Any) -> None:
+    classifier = Contract.from_bytes(tiny_classifier.contract_bytes())
+    regression = Contract.from_bytes(tiny_regression.contract_bytes())
+    assert classifier_contract(classifier) is classifier
+    assert regression_contract(regression) is regression
+    with pytest.raises(UnusableInput, match="`lesionlite predict` runs a regression"):
+        classifier_contract(regression, "line.tflite")
+    with pytest.raises(UnusableInput, match="`lesionlite classify` runs an image classifier"):
+        regression_contract(classifier, "tiny.tflite")
