@@ -1,0 +1,161 @@
+"""The recipe table of docs/recipes.md: every route on one model and one proof set.
+
+    python benchmarks/recipes.py samples/lesion.keras --data isic2017
+
+Prints Markdown. Flips, AUC and errors are against the Keras model, in LiteRT; milliseconds are the
+median of 50 invokes with one thread. Seconds and memory are of making the file, in a process each.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lesionlite_export import convert, quantize
+from lesionlite_export.bias_correction import correct_biases
+from lesionlite_export.keras_model import KerasModel, load_keras
+from lesionlite_export.manifest import Manifest, read_isic_split
+from lesionlite_export.noise import native_noise_logged
+from lesionlite_export.progress import Silent
+from lesionlite_export.publish import make_tflite
+from lesionlite_export.recipe import load_recipe
+from lesionlite_export.representative import stratified_sample
+from lesionlite_export.verification import compare_classifiers, prepare_all
+from lesionlite_runtime.classifier import Classifier
+from lesionlite_runtime.container import append_members
+from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, with_flatbuffer
+from lesionlite_runtime.graph import read_graph
+
+Tensors = Sequence[Any]
+Route = Callable[[KerasModel, Tensors], bytes]
+
+
+def _recipe(name: str, **changes: Any) -> Route:
+    return lambda model, tensors: make_tflite(model, replace(load_recipe(name), **changes), tensors)
+
+
+def _converter_dynamic(model: KerasModel, _tensors: Tensors) -> bytes:
+    with native_noise_logged():
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_keras_model(convert.wrapper(model))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return bytes(converter.convert())
+
+
+def _converter_plain(model: KerasModel, tensors: Tensors) -> bytes:
+    return convert.int8_tflite(model, tensors, [])
+
+
+def _float_stem(model: KerasModel, tensors: Tensors) -> bytes:
+    """The converter's int8 with stem and first depthwise convolution in float as well."""
+    float32 = convert.float32_tflite(model)
+    graph = read_graph(float32)
+    left = quantize.scaling_and_head(graph)
+    body = [i for i in range(len(graph.operators)) if i not in left]
+    names = quantize.output_names(graph, [*left, *body[:2]])
+    int8 = convert.int8_tflite(model, tensors, names)
+    return correct_biases(float32, int8, tensors, model.contract.input.name).tflite
+
+
+ROUTES: dict[str, Route] = {
+    "float32, converter **(recipe float32)**": _recipe("float32"),
+    "float16, converter **(recipe float16)**": _recipe("float16"),
+    "dynamic, converter": _converter_dynamic,
+    "dynamic, litert-quantizer, float head **(recipe dynamic)**": _recipe("dynamic"),
+    "int8, converter as it comes": _converter_plain,
+    "int8, converter, float head": _recipe(
+        "int8", route="tflite-converter/static", correct_biases=False
+    ),
+    "int8, converter, float head, biases corrected": _recipe(
+        "int8", route="tflite-converter/static"
+    ),
+    "int8, converter, float head, stem and first depthwise, biases corrected": _float_stem,
+    "int8, litert-quantizer, float head": _recipe("int8", correct_biases=False),
+    "int8, litert-quantizer, float head, biases corrected **(recipe int8)**": _recipe("int8"),
+}
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="ISIC layout.")
+@click.option("--size", default=200, show_default=True, help="Representative images.")
+@click.option("--route", type=int, help="Only this route, as JSON (what the table calls).")
+def main(model: Path, data: Path, size: int, route: int | None) -> None:
+    """Print the recipe table for MODEL, a .keras, on the images of --data."""
+    if route is not None:
+        click.echo(json.dumps(_measure(model, data, size, list(ROUTES.values())[route])))
+        return
+    head = "way|bytes|flips|newly missed|AUC|mean error|max error|ms|made in s|peak MB"
+    click.echo("|" + head + "|\n|---" + "|---" * 9 + "|")
+    for number, name in enumerate(ROUTES):
+        command = [sys.executable, __file__, str(model), "--data", str(data), "--size", str(size)]
+        done = subprocess.run(
+            [*command, "--route", str(number)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            click.echo(f"| {name} | failed: {done.stderr.splitlines()[-1]} |" + " |" * 8)
+            continue
+        row = json.loads(done.stdout)
+        click.echo(
+            f"| {name} | {row['bytes']:,} | {row['flips']} of {row['n']} | {row['missed']} "
+            f"| {row['auc']:.4f} | {row['mean']:.5f} | {row['max']:.4f} | {row['ms']:.1f} "
+            f"| {row['seconds']:.1f} | {row['megabytes']:.0f} |"
+        )
+
+
+def _measure(path: Path, data: Path, size: int, route: Route) -> dict[str, Any]:
+    model = load_keras(path)
+    contract = model.contract
+    assert isinstance(contract, ClassifierContract)
+    train, proof = (read_isic_split(data, s, contract.output.classes) for s in ("train", "valid"))
+    sample = Manifest(train.source, stratified_sample(train, size, 0))
+    chosen = prepare_all(sample, contract.input, "", Silent()).images
+    tensors = [p.pixels[np.newaxis] for p in chosen]
+    import tensorflow  # noqa: F401 (its import is no part of the conversion's time)
+
+    start = time.perf_counter()
+    flatbuffer = route(model, tensors)
+    seconds = time.perf_counter() - start
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    images = prepare_all(proof, contract.input, "", Silent()).images
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.tflite")
+        written = with_flatbuffer(contract, flatbuffer)
+        file.write_bytes(append_members(flatbuffer, {CONTRACT_MEMBER: written.to_bytes()}))
+        classifier = Classifier(file)
+        parity = compare_classifiers(model, classifier, images, Silent())
+        times = []
+        for _ in range(50):
+            begun = time.perf_counter()
+            classifier.score(tensors[0])
+            times.append(1000 * (time.perf_counter() - begun))
+    figures = parity.figures(parity.score_tflite)
+    assert figures.auc is not None
+    return {
+        "bytes": len(flatbuffer),
+        "n": parity.n,
+        "flips": int(parity.flipped.sum()),
+        "missed": int(parity.newly_missed.sum()),
+        "auc": figures.auc.value,
+        "mean": float(abs(parity.errors).mean()),
+        "max": float(abs(parity.errors).max()),
+        "ms": float(np.median(times)),
+        "seconds": seconds,
+        "megabytes": megabytes,
+    }
+
+
+if __name__ == "__main__":
+    main()

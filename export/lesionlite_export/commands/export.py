@@ -1,0 +1,168 @@
+"""``lesionlite export``: a ``.keras`` to a proved ``.tflite``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from lesionlite_export.commands.options import (
+    force_option,
+    label_option,
+    limits_option,
+    parse_labels,
+    path_type,
+    seed_option,
+)
+from lesionlite_export.gate import parse_limits
+from lesionlite_export.keras_model import load_keras
+from lesionlite_export.manifest import read_isic_split, read_manifest
+from lesionlite_export.progress import reporter
+from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe
+from lesionlite_export.rendering import parity_lines
+from lesionlite_export.representative import DEFAULT_SIZE
+from lesionlite_runtime.commands.options import json_option, quiet_option
+from lesionlite_runtime.contract import ClassifierContract
+from lesionlite_runtime.errors import SomeInputsFailed, UsageError
+
+EXPORT_SCHEMA = "lesionlite.export/1"
+
+
+@click.command("export")
+@click.argument("model", metavar="MODEL.keras", type=path_type)
+@click.option(
+    "--recipe",
+    default=DEFAULT_RECIPE,
+    show_default=True,
+    help="How to quantize: float32, float16, dynamic or int8.",
+)
+@click.option("-o", "--out", type=path_type, required=True, help="Path of the .tflite.")
+@click.option("--data", type=path_type, help="Folder in the ISIC layout, train/ and valid/.")
+@click.option("--representative", type=path_type, help="Manifest CSV of representative images.")
+@click.option("--proof", type=path_type, help="Manifest CSV of proof images.")
+@click.option(
+    "--representative-size",
+    type=click.IntRange(1),
+    default=DEFAULT_SIZE,
+    show_default=True,
+    help="Number of representative images.",
+)
+@label_option
+@limits_option
+@click.option("--no-proof", is_flag=True, help="For trials: the file then says it is unproved.")
+@seed_option
+@force_option
+@json_option
+@quiet_option
+def command(
+    model: Path,
+    recipe: str,
+    out: Path,
+    data: Path | None,
+    representative: Path | None,
+    proof: Path | None,
+    representative_size: int,
+    labels: tuple[str, ...],
+    limits: tuple[str, ...],
+    no_proof: bool,
+    seed: int,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Turn a .keras into a .tflite, and publish it only if it decides like the .keras.
+
+    The file takes uint8 pixels and returns a float32 score whatever the recipe, and carries its
+    contract. Representative images calibrate int8; proof images are those that both models are
+    compared on. Outside the limits nothing is left at the output path, and the exit code is 3.
+
+    Example: lesionlite export model.keras --recipe int8 --data isic2017 --out model.int8.tflite
+    """
+    chosen = load_recipe(recipe)
+    in_force = parse_limits(limits)
+    label_map = parse_labels(labels)
+    if data is not None and (representative is not None or proof is not None):
+        raise UsageError("--data stands for both sets", "leave out --representative and --proof")
+    report = reporter(quiet)
+    with report.phase("Loading the model"):
+        keras_model = load_keras(model)
+    sets = None
+    if isinstance(keras_model.contract, ClassifierContract):
+        classes = label_map or keras_model.contract.output.classes
+        sets = (
+            _manifest_sets(representative, None if no_proof else proof)
+            if data is None
+            else _folder_sets(data, classes, not no_proof)
+        )
+    if sets is not None:
+        sets = replace(sets, size=representative_size, seed=seed)
+    exported = export_model(
+        keras_model,
+        chosen,
+        out,
+        sets=sets,
+        limits=in_force,
+        prove=not no_proof,
+        force=force,
+        report=report,
+    )
+    if as_json:
+        click.echo(json.dumps(_json(exported), ensure_ascii=False))
+    elif not quiet:
+        _show(exported)
+    for item in exported.unusable:
+        click.echo(f"lesionlite: {item.error}", err=True)
+    if exported.unusable:
+        raise SomeInputsFailed(
+            f"{len(exported.unusable)} images could not be used, and the file was published "
+            "without them",
+            "see the reasons above",
+            out,
+        )
+
+
+def _folder_sets(data: Path, classes: Mapping[str, int], prove: bool) -> Sets:
+    proof = read_isic_split(data, "valid", classes) if prove else None
+    return Sets(read_isic_split(data, "train", classes), proof)
+
+
+def _manifest_sets(representative: Path | None, proof: Path | None) -> Sets | None:
+    if representative is None and proof is None:
+        return None
+    return Sets(
+        None if representative is None else read_manifest(representative),
+        None if proof is None else read_manifest(proof),
+    )
+
+
+def _json(exported: Exported) -> dict[str, object]:
+    return {
+        "schema": EXPORT_SCHEMA,
+        "file": str(exported.path),
+        "bytes": exported.bytes,
+        "model": exported.contract.model_id,
+        "recipe": exported.contract.provenance.recipe,
+        "representative_list": None
+        if exported.representative_list is None
+        else str(exported.representative_list),
+        "proof": None
+        if exported.parity is None or exported.verdict is None
+        else {**exported.parity.to_json(), **exported.verdict.to_json()},
+    }
+
+
+def _show(exported: Exported) -> None:
+    if exported.parity is None or exported.verdict is None:
+        click.echo("proof      none: every result of this file will say that it is unproved")
+    else:
+        for line in parity_lines(exported.parity, exported.verdict):
+            click.echo(line)
+    click.echo(
+        f"published  {exported.path}, {exported.bytes:,} bytes, model {exported.contract.model_id}"
+    )
+    if exported.representative_list is not None:
+        click.echo(f"{'':<10} {exported.representative_list}: the images that calibrated it")

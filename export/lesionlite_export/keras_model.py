@@ -1,0 +1,200 @@
+"""A ``.keras`` with its contract: digest, load, save, score."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite_export.noise import native_noise_logged
+from lesionlite_runtime.codec import canonical_json
+from lesionlite_runtime.container import AnyContract, read_contract, write_keras_contract
+from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.files import check_output_path, whole_file
+
+BATCH = 32
+# Keys of Keras's config that change without the network: two saves of one model, or one made in
+# another process, differ in them.
+_UNSTABLE_KEYS = frozenset({"build_config", "compile_config", "shared_object_id", "trainable"})
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A network with its contract, as loaded from ``path``."""
+
+    path: str
+    network: Any
+    contract: AnyContract
+
+
+def network_sha256(network: Any, architecture: Any = None) -> str:
+    """The digest of a Keras model that saving, loading and rebuilding leave as it is.
+
+    It covers the cleaned architecture JSON and each variable (path, dtype, shape, little-endian
+    bytes), sorted by path.
+
+    Args:
+        network: a built Keras model.
+        architecture: its JSON as it stands in a file; by default as this version of Keras writes
+            it. Versions differ in the settings that they name.
+
+    Returns:
+        64 lower-case hex digits.
+    """
+    import keras
+
+    if architecture is None:
+        config = keras.saving.serialize_keras_object(network)
+        architecture = json.loads(json.dumps(config, default=str))
+    digest = hashlib.sha256(canonical_json(_cleaned(architecture)))
+    for variable in sorted(network.variables, key=lambda v: v.path):
+        value = np.ascontiguousarray(np.asarray(variable))
+        value = value.astype(value.dtype.newbyteorder("<"))
+        head = f"\0{variable.path}\0{value.dtype.str}\0{list(value.shape)}\0"
+        digest.update(head.encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def save_keras(network: Any, contract: AnyContract, path: Path, force: bool = False) -> AnyContract:
+    """Save ``network`` with ``contract`` in it; the file appears whole or not at all.
+
+    Returns:
+        The contract as written: with the network's digest.
+
+    Raises:
+        UsageError: see `check_keras_path`.
+    """
+    check_keras_path(path, force)
+    provenance = replace(contract.provenance, network_sha256=network_sha256(network))
+    written = replace(contract, provenance=provenance)
+    with whole_file(path, force) as beside:
+        with native_noise_logged():
+            network.save(beside)
+        write_keras_contract(beside, written)
+    return written
+
+
+def check_keras_path(path: Path, force: bool = False) -> None:
+    """Refuse, before any work, a path that `save_keras` could not write to.
+
+    Raises:
+        UsageError: see `check_output_path`; also for a name that does not end in ``.keras``.
+    """
+    if path.suffix != ".keras":
+        raise UsageError("the name does not end in .keras", "name the model FILE.keras", path)
+    check_output_path(path, force)
+
+
+def load_keras(path: str | os.PathLike[str]) -> KerasModel:
+    """The network and contract in the ``.keras`` at ``path``; no code in it is run.
+
+    Raises:
+        UnusableInput: when the file cannot be read, carries no valid contract, holds a network
+            that Keras refuses, one with other inputs or outputs than the contract's, or one whose
+            digest is not the contract's.
+    """
+    file = os.fspath(path)
+    contract = read_contract(path)
+    if contract.flatbuffer_sha256 is not None:
+        raise UnusableInput("this is a .tflite", "pass the .keras that it was made from", file)
+    with native_noise_logged() as noise:
+        import keras
+
+        try:
+            network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises many kinds for a file that it cannot load
+            raise UnusableInput(
+                f"Keras cannot load this model ({_first_line(error)})",
+                "save it anew with Keras 3, without Lambda layers",
+                file,
+            ) from error
+    del noise
+    _check_network(network, contract, file)
+    if network_sha256(network, _architecture(file)) != contract.provenance.network_sha256:
+        raise UnusableInput(
+            "the network's digest is not the one in its contract",
+            "train the model anew; its weights or layers were changed after training",
+            file,
+        )
+    return KerasModel(file, network, contract)
+
+
+def keras_outputs(
+    network: Any, inputs: Iterable[NDArray[Any]], batch: int = BATCH
+) -> Iterator[NDArray[np.float64]]:
+    """The network's output for each input, in batches.
+
+    Args:
+        network: a Keras model with one output of one unit.
+        inputs: arrays of the model's input shape without the batch axis.
+        batch: inputs that are run at once.
+
+    Yields:
+        float64 ``[n]`` with n up to ``batch``.
+    """
+    chunk: list[NDArray[Any]] = []
+    for value in inputs:
+        chunk.append(value)
+        if len(chunk) == batch:
+            yield _predict(network, chunk)
+            chunk = []
+    if chunk:
+        yield _predict(network, chunk)
+
+
+def _predict(network: Any, chunk: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    return np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64).reshape(-1)
+
+
+def _check_network(network: Any, contract: AnyContract, file: str) -> None:
+    # A model that was never built, or a layer alone, has neither.
+    inputs: Sequence[Any] = getattr(network, "inputs", None) or ()
+    outputs: Sequence[Any] = getattr(network, "outputs", None) or ()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UnusableInput(
+            f"the network has {len(inputs)} inputs and {len(outputs)} outputs, not one of each",
+            "make a model of the one output that is to be exported",
+            file,
+        )
+    shape = tuple(contract.input.shape[1:])
+    if tuple(inputs[0].shape[1:]) != shape or tuple(outputs[0].shape[1:]) != (1,):
+        raise UnusableInput(
+            f"the network maps {list(inputs[0].shape[1:])} to {list(outputs[0].shape[1:])}, "
+            f"and its contract {list(shape)} to [1]",
+            "train the model anew",
+            file,
+        )
+    dtype = "uint8" if isinstance(contract.input, ImageInput) else "float32"
+    if inputs[0].dtype != dtype:
+        raise UnusableInput(
+            f"the network's input is {inputs[0].dtype}, not {dtype}",
+            "put the scaling of pixels into the network (a Rescaling layer)",
+            file,
+        )
+
+
+def _architecture(file: str) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        return json.loads(archive.read("config.json"))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _cleaned(v) for k, v in value.items() if k not in _UNSTABLE_KEYS}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).strip()

@@ -1,0 +1,134 @@
+"""Representative images: a stratified, seeded sample that calibration runs on, and its list."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.errors import LesionliteError, UnusableInput
+from lesionlite_runtime.pixels import image_tensor, pixels_sha256
+
+DEFAULT_SIZE = 200
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """A labelled image as the uint8 tensor ``[H, W, 3]`` that the network gets, and its digest."""
+
+    image: LabelledImage
+    pixels: NDArray[np.uint8]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """An image that could not be read, and why."""
+
+    image: LabelledImage
+    error: LesionliteError
+
+
+def prepare(
+    images: Sequence[LabelledImage], image_input: ImageInput
+) -> Iterator[PreparedImage | Unusable]:
+    """Each image's tensor by the contract's pixels code, in order."""
+    for image in images:
+        try:
+            pixels = image_tensor(
+                image.path,
+                image_input.height,
+                image_input.width,
+                image_input.resize,
+                image_input.fit,
+            )
+        except LesionliteError as error:
+            yield Unusable(image, error)
+        else:
+            yield PreparedImage(image, pixels, pixels_sha256(pixels))
+
+
+def stratified_sample(manifest: Manifest, size: int, seed: int) -> tuple[LabelledImage, ...]:
+    """``size`` images with the manifest's shares of classes, in the manifest's order.
+
+    The same manifest, size and seed give the same images. Every class gives one at least, where
+    ``size`` allows; all images are taken where there are no more than ``size``.
+
+    Raises:
+        UnusableInput: when ``size`` is less than 1.
+    """
+    if size < 1:
+        raise UnusableInput(f"{size} representative images are too few", "take 1 or more")
+    images = manifest.images
+    if len(images) <= size:
+        return images
+    strata = sorted({image.stratum for image in images})
+    counts = np.array([sum(i.stratum == s for i in images) for s in strata])
+    shares = _largest_remainder(counts, size)
+    generator = np.random.default_rng(seed)
+    chosen: set[int] = set()
+    for stratum, share in zip(strata, shares, strict=True):
+        members = [i for i, image in enumerate(images) if image.stratum == stratum]
+        chosen.update(generator.choice(members, int(share), replace=False).tolist())
+    return tuple(images[i] for i in sorted(chosen))
+
+
+def _largest_remainder(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Whole shares of ``size`` in proportion to ``counts``, at least 1 each where size allows."""
+    floor = 1 if size >= len(counts) else 0
+    exact = counts / counts.sum() * (size - floor * len(counts))
+    shares: NDArray[np.int64] = np.minimum(np.floor(exact).astype(np.int64) + floor, counts)
+    order = np.argsort(-(exact - np.floor(exact)), kind="stable")
+    while shares.sum() < size:
+        for i in order:
+            if shares.sum() < size and shares[i] < counts[i]:
+                shares[i] += 1
+    return shares
+
+
+def representative_list(prepared: Sequence[PreparedImage], root: Path) -> bytes:
+    """The CSV that names the images of a calibration: path below ``root``, class, label, digest."""
+    import pandas as pd
+
+    rows = [
+        (
+            Path(os.path.relpath(p.image.path, root)).as_posix(),
+            p.image.label,
+            p.image.class_name,
+            p.sha256,
+        )
+        for p in prepared
+    ]
+    table = pd.DataFrame(rows, columns=["filepath", "label", "class", "pixels_sha256"])
+    stream = io.StringIO()
+    table.to_csv(stream, index=False, lineterminator="\n")
+    return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8
+
+
+def list_digest(prepared: Sequence[PreparedImage]) -> str:
+    """SHA-256 over the images' digests in order: what a calibration ran on, wherever it lay."""
+    return hashlib.sha256("\n".join(p.sha256 for p in prepared).encode()).hexdigest()
+
+
+def refuse_overlap(representative: Sequence[PreparedImage], proof: Sequence[PreparedImage]) -> None:
+    """Refuse sets that share an image: a proof on calibration images proves nothing.
+
+    Raises:
+        UnusableInput: when two images have equal pixels.
+    """
+    by_digest = {p.sha256: p.image.path for p in representative}
+    for p in proof:
+        if p.sha256 in by_digest:
+            raise UnusableInput(
+                f"the proof image has the same pixels as the representative {by_digest[p.sha256]}",
+                "leave it out of one of the two sets",
+                p.image.path,
+            )

@@ -1,0 +1,237 @@
+"""``lesionlite verify`` at the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lesionlite_export.keras_model import KerasModel, save_keras
+from lesionlite_export.parity import ScoreParity
+from lesionlite_export.publish import Exported
+from lesionlite_runtime.cli import main
+
+pytestmark = pytest.mark.tensorflow
+NOT_GATED = ("--limits", "auc_difference=none", "--quiet")
+KEYS = {
+    "schema",
+    "n",
+    "positives",
+    "threshold",
+    "passed",
+    "flips",
+    "score_error",
+    "keras",
+    "tflite",
+    "auc_difference",
+    "limits",
+    "would_pass",
+    "warnings",
+    "unusable",
+}
+
+
+def verify(*arguments: object) -> int:
+    return main(["verify", *map(str, arguments)])
+
+
+def test_within_the_limits_is_exit_code_0(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    limits = ("--limits", "auc_difference=none")
+    assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits) == 0
+    text, progress = capfd.readouterr()
+    lines = text.splitlines()
+    assert lines[0] == "images     18, 6 of them labelled 1"
+    assert lines[1].startswith("threshold  0.")
+    assert lines[2].startswith("decisions  ")
+    assert " of 18 flipped, " in lines[2]
+    assert lines[-1] == "proof      passed"
+    assert "Scoring with Keras" in progress
+    assert "tensorflow" not in progress.lower()
+
+
+def test_over_a_limit_is_exit_code_3_with_the_evidence(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limits = ("--limits", "max_score_error=0", *NOT_GATED)
+    assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits) == 3
+    text, error = capsys.readouterr()
+    assert text.splitlines()[-1] == "proof      FAILED"
+    assert error.startswith(f"lesionlite: {tiny_exported.path}: the proof failed: max_score_error")
+    assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits, "--json") == 3
+    body = json.loads(capsys.readouterr().out)
+    assert body["passed"] is False
+    assert body["limits"]["max_score_error"] == 0.0
+    assert body["would_pass"]["max_score_error"] == body["score_error"]["max"] > 0
+
+
+def test_json_is_one_object_of_the_schema(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--data", small_drawn, *NOT_GATED, "--json")
+    assert verify(tiny_path, tiny_exported.path, *options) == 0
+    text, error = capsys.readouterr()
+    assert error == ""
+    body = json.loads(text)
+    assert set(body) == KEYS
+    assert isinstance(tiny_exported.parity, ScoreParity)
+    assert {**body, **tiny_exported.parity.to_json()} == body
+    assert body["warnings"] == body["unusable"] == []
+
+
+def test_the_csv_has_both_scores_of_each_image(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "scores.csv"
+    options = ("--data", small_drawn, *NOT_GATED, "--csv", path)
+    assert verify(tiny_path, tiny_exported.path, *options) == 0
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert list(rows[0]) == ["filepath", "label", "score_keras", "score_tflite", "flipped"]
+    parity = tiny_exported.parity
+    assert isinstance(parity, ScoreParity)
+    assert [row["filepath"] for row in rows] == list(parity.files)
+    assert [float(row["score_tflite"]) for row in rows] == parity.score_tflite.tolist()
+    for row in rows:
+        sides = [float(row[name]) >= parity.threshold for name in ("score_keras", "score_tflite")]
+        assert row["flipped"] == str(int(sides[0] != sides[1]))
+
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert verify(tiny_path, tiny_exported.path, *options) == 2
+    assert "the file exists already; pass --force" in capsys.readouterr().err
+    assert verify(tiny_path, tiny_exported.path, *options, "--force") == 0
+    assert path.read_bytes() == before
+
+
+def test_an_unreadable_proof_image_is_exit_code_4_with_the_result(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "drawn"
+    shutil.copytree(small_drawn, folder)
+    bad = folder / "valid" / "nevus" / "bad.jpg"
+    bad.write_bytes(b"no image")
+    options = ("--data", folder, *NOT_GATED, "--json")
+    assert verify(tiny_path, tiny_exported.path, *options) == 4
+    text, error = capsys.readouterr()
+    body = json.loads(text)
+    assert body["n"] == 18
+    assert body["passed"] is True
+    (item,) = body["unusable"]
+    assert item["file"] == str(bad)
+    assert error.splitlines()[0] == f"lesionlite: {item['message']}"
+    assert "1 images could not be used; the proof stands on the others" in error
+    # A failed proof weighs more than a missing image.
+    failing = ("--limits", "max_score_error=0")
+    assert verify(tiny_path, tiny_exported.path, *options, *failing) == 3
+
+
+def test_a_keras_of_another_network_is_a_warning(
+    tiny_exported: Exported,
+    tiny_model: KerasModel,
+    small_drawn: Path,
+    tmp_path: Path,
+    network_maker: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path / "other.keras"
+    save_keras(network_maker(seed=7), tiny_model.contract, other)
+    wide = ("flip_rate", "newly_missed_rate", "auc_difference", "mean_score_error")
+    limits = ("--limits", ",".join(f"{name}=1" for name in wide))
+    options = ("--data", small_drawn, *limits, "--quiet")
+    assert verify(other, tiny_exported.path, *options, "--json") == 0
+    text, error = capsys.readouterr()
+    (warning,) = json.loads(text)["warnings"]
+    assert "was made from another network" in warning
+    assert error == f"lesionlite: {warning}\n"
+
+
+def test_wrong_usage_is_exit_code_2(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = ("--data", small_drawn)
+    cases: list[tuple[tuple[object, ...], str]] = [
+        ((), "there are no images to compare the models on; pass --data CSV"),
+        ((*data, "--limits", "flip=1"), "there is no limit 'flip'; pass flip_rate"),
+        ((*data, "--limits", "max_relative_error=1"), "is not for this kind of model"),
+        ((*data, "--threads", 0), "0 is not in the range"),
+        ((*data, "--backend", "onnx"), "'onnx' is not one of 'litert', 'tflite-runtime'"),
+        ((*data, "--csv", tmp_path / "no" / "s.csv"), "the folder for it does not exist"),
+        ((*data, "--label", "melanoma"), "is not of the form CLASS=0 or CLASS=1"),
+    ]
+    for options, words in cases:
+        assert verify(tiny_path, tiny_exported.path, "--quiet", *options) == 2, options
+        text, error = capsys.readouterr()
+        assert text == ""
+        assert words in error
+        assert error.count("\n") == 1
+
+
+def test_unusable_inputs_are_exit_code_5(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(tiny_exported.path.read_bytes()[:-30])
+    listed = tmp_path / "list.csv"
+    listed.write_text("filepath,label\nno.jpg,1\n")
+    cases: list[tuple[tuple[object, ...], str]] = [
+        ((tiny_path, cut, "--data", small_drawn), f"{cut}: "),
+        ((tiny_path, tmp_path / "no.tflite", "--data", small_drawn), "no such file"),
+        ((tiny_exported.path, tiny_exported.path, "--data", small_drawn), "this is a .tflite"),
+        ((tiny_path, tiny_exported.path, "--data", listed), "line 2: the image no.jpg does not"),
+        ((tiny_path, tiny_exported.path, "--data", tmp_path), "there is no folder valid in it"),
+    ]
+    for arguments, words in cases:
+        assert verify(*arguments, "--quiet") == 5, arguments
+        text, error = capsys.readouterr()
+        assert text == ""
+        assert words in error
+        assert error.count("\n") == 1
+
+
+def test_a_line_is_compared_without_data(
+    line_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "line.tflite", tmp_path / "values.csv"
+    assert main(["export", str(line_path), "--out", str(out), "--quiet"]) == 0
+    assert verify(line_path, out, "--csv", table, "--json", "--quiet") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["n"] == 1001
+    assert body["range"] == [-20.0, 20.0]
+    assert body["passed"] is True
+    assert set(body["value_error"]) == set(body["would_pass"])
+    lines = table.read_text().splitlines()
+    assert lines[0] == "x,y_keras,y_tflite"
+    assert len(lines) == 1002
+    assert verify(line_path, out, "--limits", "max_relative_error=0", "--quiet") == 3

@@ -1,0 +1,41 @@
+"""Make a file in every recipe, with its scores, for environments that cannot export.
+
+python -m tests.exported_files FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from lesionlite_export.demo import DRAWN_LIMITS, DRAWN_PROOF, DRAWN_TRAIN
+from lesionlite_export.drawn import write_drawn_dataset
+from lesionlite_export.keras_model import load_keras
+from lesionlite_export.manifest import read_isic_split
+from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.recipe import load_recipe, recipe_names
+from lesionlite_runtime import Classifier
+
+ROOT = Path(__file__).resolve().parents[1]
+SCORES = "scores.json"
+
+
+def write_exported_files(folder: Path) -> None:
+    """``folder/RECIPE.tflite`` for every recipe, and LiteRT's scores of the drawn samples."""
+    drawn = folder / "drawn"
+    write_drawn_dataset(drawn, train=DRAWN_TRAIN, valid=DRAWN_PROOF, seed=0)
+    sets = Sets(read_isic_split(drawn, "train"), read_isic_split(drawn, "valid"))
+    model = load_keras(ROOT / "samples" / "lesion.keras")
+    scores: dict[str, dict[str, float]] = {}
+    for recipe in recipe_names():
+        path = folder / f"{recipe}.tflite"
+        export_model(model, load_recipe(recipe), path, sets=sets, limits=DRAWN_LIMITS)
+        classifier = Classifier(path, backend="litert")
+        photos = sorted((ROOT / "samples" / "drawn").glob("*.jpg"))
+        scores[recipe] = {photo.name: classifier.classify(photo).score for photo in photos}
+    (folder / SCORES).write_text(json.dumps(scores, indent=1))
+
+
+if __name__ == "__main__":
+    write_exported_files(Path(sys.argv[1]))
