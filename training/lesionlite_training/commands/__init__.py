@@ -1,0 +1,1 @@
+"""The command files: each parses, calls one function and renders; none computes."""

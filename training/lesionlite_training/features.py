@@ -1,0 +1,93 @@
+"""Frozen features: each image through the backbone once, kept on disk between runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite_export.keras_model import network_sha256
+from lesionlite_export.progress import Reporter
+from lesionlite_export.representative import PreparedImage
+from lesionlite_runtime.errors import LesionliteError
+from lesionlite_runtime.files import whole_file
+
+BATCH = 32
+FLIPS = ((), (0,), (1,), (0, 1))
+"""Axes of ``[H, W, 3]`` that each view of an image is flipped along: itself, and three flips."""
+
+
+def cache_folder() -> Path:
+    """Where features are kept: ``$LESIONLITE_CACHE``, or the user's cache folder."""
+    named = os.environ.get("LESIONLITE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(named) if named else Path(base or Path.home() / ".cache", "lesionlite")
+
+
+def features_of(
+    backbone: Any, images: Sequence[PreparedImage], cache: Path | None, report: Reporter
+) -> NDArray[np.float32]:
+    """The features of each image in each of its views, float32 ``[n, views, features]``.
+
+    Args:
+        backbone: a Keras model from uint8 ``[batch, H, W, 3]`` to float32 ``[batch, features]``.
+        images: the images.
+        cache: folder to keep the features in, keyed by network and pixels; None for none.
+        report: who is told of the progress.
+    """
+    path = None if cache is None else cache / f"features-{_key(backbone, images)}.npz"
+    if path is not None and (cached := _read(path, len(images))) is not None:
+        return cached
+    views = (np.flip(p.pixels, axes) for p in images for axes in FLIPS)
+    count = len(images) * len(FLIPS)
+    chunks = report.track(
+        _run(backbone, views), "Computing features, once for each image", -(-count // BATCH)
+    )
+    features = np.concatenate(list(chunks)).reshape(len(images), len(FLIPS), -1)
+    if path is not None:
+        _write(path, features)
+    return features
+
+
+def _run(backbone: Any, views: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    chunk: list[NDArray[np.uint8]] = []
+    for view in views:
+        chunk.append(view)
+        if len(chunk) == BATCH:
+            yield np.asarray(backbone.predict_on_batch(np.stack(chunk)))
+            chunk = []
+    if chunk:
+        yield np.asarray(backbone.predict_on_batch(np.stack(chunk)))
+
+
+def _key(backbone: Any, images: Sequence[PreparedImage]) -> str:
+    digest = hashlib.sha256(f"{network_sha256(backbone)} {FLIPS}".encode())
+    for image in images:
+        digest.update(image.sha256.encode())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path, count: int) -> NDArray[np.float32] | None:
+    """What is kept at ``path``; None for nothing, or a file that is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            features = np.asarray(kept["features"], np.float32)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    fits = features.ndim == 3 and features.shape[:2] == (count, len(FLIPS))
+    return features if fits and np.isfinite(features).all() else None
+
+
+def _write(path: Path, features: NDArray[np.float32]) -> None:
+    """Keep ``features`` at ``path``; a cache that cannot be written is done without."""
+    with contextlib.suppress(OSError, LesionliteError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, force=True) as beside:
+            np.savez(beside, features=features)

@@ -1,0 +1,126 @@
+"""What a training has to say, as lines for people, as JSON, and as a CSV of scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lesionlite_export.rendering import interval_text
+from lesionlite_export.statistics import interval_json
+from lesionlite_runtime.errors import printable
+from lesionlite_training import lesion, linear
+
+TRAINING_SCHEMA = "lesionlite.training/1"
+
+
+def linear_lines(trained: linear.Trained) -> Iterator[str]:
+    """Line, loss, range, time and path, a line each."""
+    low, high = trained.contract.input.range
+    unit = f" ({trained.contract.output.unit})" if trained.contract.output.unit else ""
+    sign = "-" if trained.intercept < 0 else "+"
+    yield f"line       y = {trained.slope:.6g} x {sign} {abs(trained.intercept):.6g}{unit}"
+    yield (
+        f"loss       {trained.loss:.3g} after {trained.epochs} epochs on {len(trained.points.x)} "
+        f"points; the least squares line has {trained.best_loss:.3g}"
+    )
+    yield f"range      x from {low:g} to {high:g}"
+    yield f"time       {trained.seconds:.2f} s"
+    yield _saved(trained)
+
+
+def linear_json(trained: linear.Trained) -> dict[str, Any]:
+    """The object of schema ``lesionlite.training/1`` for a regression."""
+    return {
+        **_head(trained),
+        "n": len(trained.points.x),
+        "epochs": trained.epochs,
+        "slope": trained.slope,
+        "intercept": trained.intercept,
+        "loss": trained.loss,
+        "best_loss": trained.best_loss,
+        "range": list(trained.contract.input.range),
+        "unit": trained.contract.output.unit,
+        "seconds": round(trained.seconds, 3),
+    }
+
+
+def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
+    """Counts, out-of-fold AUC, threshold with its figures, and paths, a line each."""
+    threshold, folds = trained.contract.threshold, trained.fold_aucs
+    chosen_on = threshold.chosen_on
+    yield f"images     {chosen_on.n}, {chosen_on.positives} of them labelled 1"
+    yield (
+        f"AUC        {interval_text(trained.auc)} out of fold; mean of {len(folds)} folds "
+        f"{statistics.mean(folds):.3f} ± {statistics.stdev(folds):.3f}"
+    )
+    yield f"threshold  {threshold.value:.4f} by {threshold.rule}; out of fold:"
+    yield f"{'':<10} sensitivity {interval_text(threshold.sensitivity)}"
+    yield f"{'':<10} specificity {interval_text(threshold.specificity)}"
+    if scores is not None:
+        yield f"scores     {printable(str(scores))}"
+    yield _saved(trained)
+
+
+def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:
+    """The object of schema ``lesionlite.training/1`` for an image classifier."""
+    threshold, folds = trained.contract.threshold, trained.fold_aucs
+    return {
+        **_head(trained),
+        "n": threshold.chosen_on.n,
+        "positives": threshold.chosen_on.positives,
+        "auc": interval_json(trained.auc),
+        "fold_aucs": {
+            "values": list(folds),
+            "mean": statistics.mean(folds),
+            "sd": statistics.stdev(folds),
+        },
+        "threshold": {
+            "value": threshold.value,
+            "rule": threshold.rule,
+            "sensitivity": interval_json(threshold.sensitivity),
+            "specificity": interval_json(threshold.specificity),
+        },
+        "scores": None if scores is None else str(scores),
+        "unusable": [
+            {"file": str(u.image.path), "message": str(u.error)} for u in trained.unusable
+        ],
+    }
+
+
+def scores_csv(trained: lesion.Trained) -> bytes:
+    """Image id (the file's stem), fold, label and out-of-fold score: no pixels, no folders."""
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["image_id", "fold", "label", "score"])
+    held_out = trained.out_of_fold
+    for prepared, fold, score in zip(trained.images, held_out.folds, held_out.scores, strict=True):
+        table.writerow([prepared.image.path.stem, int(fold), prepared.image.label, float(score)])
+    return stream.getvalue().encode()
+
+
+def next_line(model: Path, data: Path | None = None) -> str:
+    """The command that exports ``model``."""
+    words = ["lesionlite", "export", str(model)]
+    if data is not None:
+        words += ["--data", str(data)]
+    return (
+        f"next       {printable(shlex.join([*words, '--out', str(model.with_suffix('.tflite'))]))}"
+    )
+
+
+def _head(trained: linear.Trained | lesion.Trained) -> dict[str, Any]:
+    return {
+        "schema": TRAINING_SCHEMA,
+        "task": trained.contract.task,
+        "file": str(trained.path),
+        "model": trained.contract.model_id,
+    }
+
+
+def _saved(trained: linear.Trained | lesion.Trained) -> str:
+    return f"saved      {printable(str(trained.path))}, model {trained.contract.model_id}"
