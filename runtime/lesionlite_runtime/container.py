@@ -28,7 +28,6 @@ TFLITE_IDENTIFIER = b"TFL3"
 MAX_MEMBERS = 64
 MAX_MEMBER_BYTES = 16 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)
-_LOCAL_HEADER = b"PK\x03\x04"
 # What zipfile raises for damaged archives; RuntimeError for an encrypted member, for one.
 _ZIP_FAULTS = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, OverflowError)
 AnyContract = ClassifierContract | RegressionContract
@@ -70,8 +69,6 @@ def split_members(data: bytes, file: str | None = None) -> tuple[bytes, dict[str
             if len({entry.filename for entry in entries}) < len(entries):
                 raise damaged
             end = min(entry.header_offset for entry in entries)
-            if end < 8 or data[end : end + 4] != _LOCAL_HEADER:
-                raise damaged
             return data[:end], {entry.filename: _member(archive, entry) for entry in entries}
     except _ZIP_FAULTS as error:
         raise damaged from error

@@ -161,6 +161,24 @@ def test_parts_that_are_shared_again_and_again_are_refused(tiny_classifier: Any)
     assert "the same parts are pointed to again and again" in refused(bytes(data))
 
 
+def test_a_table_that_is_shared_again_and_again_is_refused(tiny_classifier: Any) -> None:
+    for times, fits in ((10, True), (20_000, False)):
+        data = bytearray(tiny_classifier.flatbuffer())
+        slot = root_table(bytes(data)).tables(2)[0].place(0)
+        assert slot is not None
+        vector = len(data)
+        struct.pack_into("<I", data, slot, vector - slot)
+        table = vector + 4 + 4 * times + 4
+        table += -table % 4
+        data += struct.pack("<I", times)
+        data += b"".join(struct.pack("<I", table - (vector + 4 + 4 * i)) for i in range(times))
+        data += struct.pack("<HHi", 4, 400, 4) + bytes(396)
+        if fits:
+            check(bytes(data))
+        else:
+            assert "the same parts are pointed to again and again" in refused(bytes(data))
+
+
 def test_settings_of_an_operator_are_checked_by_their_type(tiny_classifier: Any) -> None:
     for type_, words in ((92, "settings of type 92"), (0, "settings of type 0")):
         spec = tiny_classifier.spec()

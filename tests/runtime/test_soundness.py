@@ -164,9 +164,10 @@ def test_a_split_makes_as_many_tensors_as_it_says(
         check(tiny_classifier, spec)
     else:
         assert "SPLIT has 2 inputs, 1 outputs" in refused(tiny_classifier, spec)
-    operator = {"inputs": [1, 0]}
-    spec = one_operator(tiny_classifier, "SPLIT", operator, tensors)
-    assert "SPLIT lacks its settings" in refused(tiny_classifier, spec)
+    for lacking in ({}, {"options_type": 59, "split": {"count": 1}}):
+        operator = {"inputs": [1, 0], **lacking}
+        spec = one_operator(tiny_classifier, "SPLIT", operator, tensors)
+        assert "SPLIT lacks its settings" in refused(tiny_classifier, spec)
 
 
 def connected(

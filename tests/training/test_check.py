@@ -172,6 +172,16 @@ def test_what_to_leave_out_keeps_one_of_each_in_the_last_set(
     assert read_leaks(path) == {row["image_id"] for row in rows}
 
 
+def test_no_image_of_doubtful_label_stays(tmp_path: Path) -> None:
+    for name in "abc":
+        photo(tmp_path / f"{name}.png", 5)
+    photo(tmp_path / "d.jpg", 5, 60)
+    rows = [("a.png", 0, ""), ("b.png", 0, ""), ("c.png", 1, ""), ("d.jpg", 0, "")]
+    check = check_manifests([manifest(tmp_path / "one.csv", rows)])
+    names = [item.listed.image.path.name for item in excluded(check)]
+    assert names == ["a.png", "b.png", "c.png"]
+
+
 def test_a_chain_of_copies_leaves_one(tmp_path: Path) -> None:
     photo(tmp_path / "x.png", 5)
     photo(tmp_path / "y.jpg", 5, 40)

@@ -35,12 +35,10 @@ def excluded(check: DataCheck) -> tuple[Excluded, ...]:
         for item in one.unreadable
     ]
     for group, copies in _groups(check.copies):
-        wrong = {
-            listed
-            for copy in copies
-            if copy.kind == EQUAL and copy.contradicts
-            for listed in (copy.first, copy.second)
-        }
+        equal = [copy for copy in copies if copy.kind == EQUAL]
+        # Equal images are all paired with the same first one.
+        doubtful = {copy.first for copy in equal if copy.contradicts}
+        wrong = doubtful | {copy.second for copy in equal if copy.first in doubtful}
         right = [listed for listed in group if listed not in wrong]
         last = max((listed.place for listed in right), default=None)
         kept = next((listed for listed in right if listed.place == last), None)

@@ -294,10 +294,6 @@ def _refused(remote: RemoteFile, reason: str, remedy: str) -> MissingHere:
 
 def _disk_fault(path: Path, error: OSError) -> MissingHere:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return MissingHere(
-        f"the file cannot be written ({(error.strerror or str(error)).lower()})",
-        "free some space and run this again; it goes on where it stopped"
-        if full
-        else "name another folder",
-        path,
-    )
+    reason = (error.strerror or str(error)).lower()
+    remedy = "free some space and run this again to go on" if full else "name another folder"
+    return MissingHere(f"the file cannot be written ({reason})", remedy, path)

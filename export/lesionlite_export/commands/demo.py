@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lesionlite_export.commands.options import force_option, path_type, seed_opt
 from lesionlite_export.demo import Demo, run_demo
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.errors import SomeInputsFailed
 from lesionlite_runtime.result import RESEARCH_NOTE, Result
@@ -53,7 +53,7 @@ def command(
     """
     demo = run_demo(out, model=model, data=data, force=force, seed=seed, report=reporter(quiet))
     if as_json:
-        click.echo(json.dumps(_json(demo), ensure_ascii=False))
+        click.echo(json_line(_json(demo)))
     else:
         _show(demo)
     for item in demo.exported.unusable:

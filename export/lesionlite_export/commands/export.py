@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.representative import DEFAULT_SIZE
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
@@ -111,7 +111,7 @@ def command(
         report=report,
     )
     if as_json:
-        click.echo(json.dumps(_json(exported), ensure_ascii=False))
+        click.echo(json_line(_json(exported)))
     elif not quiet:
         _show(exported)
     for item in exported.unusable:

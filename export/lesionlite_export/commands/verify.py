@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.verification import verify_model
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
     backend_option,
     json_option,
@@ -93,7 +93,7 @@ def command(
                 {"file": str(u.image.path), "message": str(u.error)} for u in verified.unusable
             ],
         }
-        click.echo(json.dumps(body, ensure_ascii=False))
+        click.echo(json_line(body))
     else:
         for line in parity_lines(verified.parity, verdict):
             click.echo(line)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from lesionlite_export.commands.options import force_option, path_type
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.errors import SomeInputsFailed
 
@@ -47,7 +47,7 @@ def command(
         check_output_path(write_exclude, force)
     check = check_manifests(manifests, reporter(quiet))
     if as_json:
-        click.echo(json.dumps(check.to_json(), ensure_ascii=False))
+        click.echo(json_line(check.to_json()))
     else:
         print_check(check)
     if write_exclude is not None:

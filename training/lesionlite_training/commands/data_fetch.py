@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from lesionlite_export.commands.options import path_type
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.errors import UsageError
 
@@ -51,7 +51,7 @@ def command(
         meter=SilentMeter() if quiet else TerminalMeter(),
     )
     if as_json:
-        click.echo(json.dumps(fetched.to_json(), ensure_ascii=False))
+        click.echo(json_line(fetched.to_json()))
         return
     for line in fetched_lines(fetched, dataset.labels):
         click.echo(line)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from lesionlite_export.commands.options import force_option, parse_labels, path_type
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option
 from lesionlite_runtime.errors import UsageError
 
@@ -75,7 +75,7 @@ def command(
     wanted = Wanted(frozenset(drop), split, ground_truth, metadata, keep_leaks, exclude)
     for count in write_manifests(folder, parse_labels(labels), out, force, wanted):
         if as_json:
-            click.echo(json.dumps(count.to_json(), ensure_ascii=False))
+            click.echo(json_line(count.to_json()))
         else:
             for line in count_lines(count, [path.name for path in exclude], keep_leaks):
                 click.echo(line)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from lesionlite_export.commands.options import force_option, path_type, seed_option
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option
 from lesionlite_runtime.errors import SomeInputsFailed, printable
 
@@ -32,7 +32,7 @@ def command(manifest: Path, out: Path | None, seed: int, force: bool, as_json: b
         read_manifest(manifest), out or Path(f"{manifest.stem}.png"), seed=seed, force=force
     )
     if as_json:
-        click.echo(json.dumps(shown.to_json(), ensure_ascii=False))
+        click.echo(json_line(shown.to_json()))
     else:
         click.echo(f"{printable(str(shown.path))}: {len(shown.images)} images")
     for item in shown.unusable:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from lesionlite_export.commands.options import label_option, parse_labels, path_type
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option, threshold_option
 from lesionlite_runtime.errors import SomeInputsFailed
 
@@ -51,7 +51,7 @@ def command(
     manifest = read_images(data, "valid", label_map or contract.output.classes)
     result = evaluate_model(model, manifest, threshold=threshold, report=reporter(quiet))
     if as_json:
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        click.echo(json_line(result.to_json()))
     else:
         counts = result.operating
         click.echo(f"images       {result.n}, {result.positives} of them labelled 1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from lesionlite_export.commands.options import force_option, parse_labels, path_type
 from lesionlite_export.manifest import DEFAULT_CLASSES
 from lesionlite_export.progress import reporter
+from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
@@ -120,7 +120,7 @@ def linear_command(
         report=reporter(quiet),
     )
     if as_json:
-        click.echo(json.dumps(linear_json(trained), ensure_ascii=False))
+        click.echo(json_line(linear_json(trained)))
         return
     for line in linear_lines(trained):
         click.echo(line)
@@ -219,7 +219,7 @@ def lesion_command(
     if scores is not None:
         write_whole(scores, scores_csv(trained), force)
     if as_json:
-        click.echo(json.dumps(lesion_json(trained, scores), ensure_ascii=False))
+        click.echo(json_line(lesion_json(trained, scores)))
     else:
         for line in lesion_lines(trained, scores):
             click.echo(line)
