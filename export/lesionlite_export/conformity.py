@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lesionlite_export.recipe import Recipe
 from lesionlite_runtime.container import AnyContract
-from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.door import check_interface, checked_graph
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.graph import Graph, OperatorInfo

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.container import AnyContract, read_contract, write_keras_contract
-from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.files import check_output_path, whole_file
 

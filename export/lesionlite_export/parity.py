@@ -17,7 +17,7 @@ from lesionlite_export.statistics import (
     operating_point,
     proportion,
 )
-from lesionlite_runtime.contract import Interval, Parity, RegressionParity
+from lesionlite_runtime.contract_fields import Interval, Parity, RegressionParity
 from lesionlite_runtime.errors import UnusableInput
 
 VERIFY_SCHEMA = "lesionlite.verify/1"

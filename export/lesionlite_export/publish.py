@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from lesionlite_export.representative import (
     representative_list,
     stratified_sample,
 )
+from lesionlite_export.tools import tool_versions
 from lesionlite_export.verification import (
     Prepared,
     compare_classifiers,
@@ -51,7 +51,6 @@ from lesionlite_runtime.files import check_output_path, whole_file
 from lesionlite_runtime.graph import read_graph
 from lesionlite_runtime.regressor import Regressor
 
-TOOLS = ("tensorflow", "keras", "litert-quantizer", "ai-edge-litert", "numpy", "pillow")
 REGRESSION_SAMPLES = 255
 NO_IMAGES = Prepared((), ())
 
@@ -265,11 +264,6 @@ def _extended(
         contract.provenance, recipe=recipe.name, calibration=calibration, tools=tools
     )
     return with_flatbuffer(replace(contract, provenance=provenance, parity=None), flatbuffer)
-
-
-def tool_versions() -> dict[str, str]:
-    """The versions of the tools that a file's bytes depend on."""
-    return {tool: importlib.metadata.version(tool) for tool in TOOLS}
 
 
 def _compared(

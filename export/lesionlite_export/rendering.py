@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lesionlite_export.gate import WORDS, Verdict
 from lesionlite_export.parity import ModelFigures, ScoreParity, ValueParity
 from lesionlite_export.statistics import proportion
-from lesionlite_runtime.contract import Interval
+from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import printable
 
 

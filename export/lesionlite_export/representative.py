@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.manifest import LabelledImage, Manifest
-from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 

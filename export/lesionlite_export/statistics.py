@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_runtime.contract import Interval
+from lesionlite_runtime.contract_fields import Interval
 
 CONFIDENCE = 0.95
 Scores = NDArray[np.float64]

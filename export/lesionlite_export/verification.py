@@ -15,12 +15,8 @@ from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.representative import PreparedImage, Unusable, prepare
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.container import AnyContract, read_contract
-from lesionlite_runtime.contract import (
-    ClassifierContract,
-    ImageInput,
-    RegressionContract,
-    regression_contract,
-)
+from lesionlite_runtime.contract import ClassifierContract, RegressionContract, regression_contract
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.regressor import Regressor
 

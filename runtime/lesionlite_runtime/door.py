@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 
 from lesionlite_runtime.container import AnyContract, contract_of, split_members
-from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import read_file
 from lesionlite_runtime.flatbuffer import Malformed

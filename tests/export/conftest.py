@@ -18,13 +18,12 @@ from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage, prepare
 from lesionlite_runtime.container import split_members
-from lesionlite_runtime.contract import (
+from lesionlite_runtime.contract import ClassifierContract, RegressionContract
+from lesionlite_runtime.contract_fields import (
     ChosenOn,
-    ClassifierContract,
     ImageInput,
     Interval,
     Provenance,
-    RegressionContract,
     ScoreOutput,
     Threshold,
     ValueInput,
@@ -38,13 +37,18 @@ PROVENANCE = Provenance("0" * 64, "by_hand", {"method": "none"}, None, None, {})
 NetworkMaker = Callable[..., Any]
 Invoke = Callable[[bytes, NDArray[Any]], float]
 
-# The network never learnt to tell drawings apart, so their AUC is not gated. The other limits are
-# those of real photos, but for dynamic's error: drawings are harder on it.
+# The network never learnt to tell drawings apart, so their AUC is not gated, and of 24 images one
+# or two may flip on another processor. Drawings are harder on the recipe dynamic than photos.
+FEW_IMAGES: dict[str, float | None] = {
+    "auc_difference": None,
+    "flip_rate": 0.1,
+    "newly_missed_rate": 0.25,
+}
 DRAWN_LIMITS: dict[str, dict[str, float | None]] = {
-    "float32": {"auc_difference": None, "max_score_error": 1e-4},
+    "float32": {"auc_difference": None, "flip_rate": 0.0, "max_score_error": 1e-4},
     "float16": {"auc_difference": None, "max_score_error": 0.03},
-    "dynamic": {"auc_difference": None, "mean_score_error": 0.06},
-    "int8": {"auc_difference": None},
+    "dynamic": {**FEW_IMAGES, "mean_score_error": 0.06},
+    "int8": FEW_IMAGES,
 }
 
 
@@ -158,13 +162,13 @@ def classifier_contract_maker() -> Callable[..., ClassifierContract]:
 
 
 @pytest.fixture(scope="session")
-def tiny_path(tmp_path_factory: pytest.TempPathFactory, small_pixels: NDArray[np.uint8]) -> Path:
-    """A tiny classifier as a ``.keras``, with a threshold in the midst of its scores."""
+def tiny_path(tmp_path_factory: pytest.TempPathFactory, small_sets: Sets) -> Path:
+    """A tiny classifier as a ``.keras``; its threshold lies in a gap between the proof's scores."""
+    assert small_sets.proof is not None
     path = tmp_path_factory.mktemp("tiny") / "tiny.keras"
     network = make_network()
-    save_keras(
-        network, classifier_contract_of(threshold=spread_scores(network, small_pixels)), path
-    )
+    pixels = np.stack([p.pixels for p in _prepared(small_sets.proof.images, SIDE)])
+    save_keras(network, classifier_contract_of(threshold=spread_scores(network, pixels)), path)
     return path
 
 

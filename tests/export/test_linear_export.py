@@ -12,7 +12,8 @@ from lesionlite_export.keras_model import load_keras
 from lesionlite_export.parity import ValueParity
 from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
-from lesionlite_runtime.contract import RegressionContract, RegressionParity
+from lesionlite_runtime.contract import RegressionContract
+from lesionlite_runtime.contract_fields import RegressionParity
 from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import ProofFailed, UnusableInput
 from lesionlite_runtime.regressor import Regressor

@@ -22,9 +22,10 @@ from lesionlite_export.gate import parse_limits
 from lesionlite_export.keras_model import KerasModel, keras_outputs, load_keras
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_export.parity import ScoreParity, ValueParity
-from lesionlite_export.publish import Exported, Sets, export_model, tool_versions
+from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
 from lesionlite_export.representative import PreparedImage
+from lesionlite_export.tools import tool_versions
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import read_contract, split_members
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract

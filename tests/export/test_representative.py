@@ -24,7 +24,7 @@ from lesionlite_export.representative import (
     representative_list,
     stratified_sample,
 )
-from lesionlite_runtime.contract import ImageInput
+from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 

@@ -19,9 +19,9 @@ from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.representative import PreparedImage, Unusable
 from lesionlite_runtime.cli import main
 from lesionlite_runtime.container import read_contract
-from lesionlite_runtime.contract import (
+from lesionlite_runtime.contract import ClassifierContract
+from lesionlite_runtime.contract_fields import (
     ChosenOn,
-    ClassifierContract,
     ImageInput,
     Interval,
     Provenance,

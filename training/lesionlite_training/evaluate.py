@@ -13,7 +13,7 @@ from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.representative import Unusable
 from lesionlite_export.scoring import score_images
 from lesionlite_export.statistics import Operating, auc, interval_json, operating_point, proportion
-from lesionlite_runtime.contract import Interval
+from lesionlite_runtime.contract_fields import Interval
 
 EVALUATION_SCHEMA = "lesionlite.evaluation/1"
 

@@ -13,14 +13,12 @@ from lesionlite_export.keras_model import check_keras_path, save_keras
 from lesionlite_export.manifest import Manifest
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.progress import Reporter, Silent
-from lesionlite_export.publish import tool_versions
 from lesionlite_export.representative import PreparedImage, Unusable, list_digest
 from lesionlite_export.statistics import Labels, auc
+from lesionlite_export.tools import tool_versions
 from lesionlite_export.verification import prepare_all
-from lesionlite_runtime.contract import (
-    CLASSIFICATION,
-    SCHEMA,
-    ClassifierContract,
+from lesionlite_runtime.contract import CLASSIFICATION, SCHEMA, ClassifierContract
+from lesionlite_runtime.contract_fields import (
     ImageInput,
     Interval,
     Provenance,

@@ -20,15 +20,9 @@ import numpy as np
 from lesionlite_export.keras_model import save_keras
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.progress import Reporter, Silent
-from lesionlite_export.publish import tool_versions
-from lesionlite_runtime.contract import (
-    REGRESSION,
-    SCHEMA,
-    Provenance,
-    RegressionContract,
-    ValueInput,
-    ValueOutput,
-)
+from lesionlite_export.tools import tool_versions
+from lesionlite_runtime.contract import REGRESSION, SCHEMA, RegressionContract
+from lesionlite_runtime.contract_fields import Provenance, ValueInput, ValueOutput
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.files import check_output_path
 from lesionlite_training.points import Points, example_points

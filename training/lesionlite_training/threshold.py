@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from lesionlite_export.statistics import Labels, Scores, operating_point
-from lesionlite_runtime.contract import ChosenOn, Threshold
+from lesionlite_runtime.contract_fields import ChosenOn, Threshold
 from lesionlite_runtime.errors import UnusableInput, UsageError
 
 DEFAULT_RULE = "sensitivity=0.90"
