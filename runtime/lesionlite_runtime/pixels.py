@@ -35,6 +35,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
+    "MIN_SIDE",
     "PILLOW_BILINEAR",
     "RESIZE_METHODS",
     "TF_BILINEAR",
@@ -47,6 +48,8 @@ __all__ = [
 ]
 
 MAX_PIXELS = 100_000_000
+# A network would answer for a single pixel stretched to its input as for any photo.
+MIN_SIDE = 32
 MAX_FILE_BYTES = 512 * 2**20
 FITS = ("stretch",)
 
@@ -145,11 +148,19 @@ def image_tensor(
         uint8 ``[height, width, 3]``, C-contiguous.
 
     Raises:
-        LesionliteError: as for ``decode`` and ``resize``; ``UsageError`` for an unknown ``fit``.
+        LesionliteError: as for ``decode`` and ``resize``; ``UsageError`` for an unknown ``fit``;
+            ``UnusableInput`` for an image with a side below ``MIN_SIDE``.
     """
     check_choice("resize method", method, RESIZE_METHODS)
     check_choice("fit", fit, FITS)
-    return resize(decode(source), height, width, method)
+    pixels = decode(source)
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise UnusableInput(
+            f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, too few to decide on",
+            f"pass a photo of {MIN_SIDE} pixels a side at least",
+            os.fspath(source) if isinstance(source, str | PathLike) else None,
+        )
+    return resize(pixels, height, width, method)
 
 
 def pixels_sha256(pixels: NDArray[np.uint8]) -> str:

@@ -106,7 +106,7 @@ def test_a_score_at_the_threshold_is_referred(
     classifier_file: Path, score: float, threshold: float, decision: str
 ) -> None:
     grey = io.BytesIO()
-    Image.new("RGB", (6, 8)).save(grey, "PNG")  # black: the tiny model's logit is 0
+    Image.new("RGB", (60, 80)).save(grey, "PNG")  # black: the tiny model's logit is 0
     result = Classifier(classifier_file, threshold=threshold).classify(grey.getvalue())
     assert (result.score, result.threshold, result.decision) == (score, threshold, decision)
 

@@ -383,6 +383,22 @@ def test_any_size_mode_and_format_gives_pixels_or_one_error(
     check(*pair, height, width, seed)
 
 
+@pytest.mark.parametrize(
+    ("size", "fits"), [((1, 1), False), ((31, 400), False), ((400, 31), False), ((32, 32), True)]
+)
+def test_a_photo_too_small_to_decide_on_makes_no_tensor(
+    tmp_path: Path, size: tuple[int, int], fits: bool
+) -> None:
+    path = tmp_path / "small.png"
+    Image.fromarray(drawn(*size, 0)).save(path)
+    if fits:
+        assert image_tensor(path, 224, 224).shape == (224, 224, 3)
+        return
+    words = rf"small.png: the image has {size[1]} x {size[0]} pixels, too few to decide on"
+    with pytest.raises(UnusableInput, match=words):
+        image_tensor(path, 224, 224)
+
+
 @pytest.mark.parametrize(("format_", "mode"), PAIRS)
 @pytest.mark.parametrize("size", [(5000, 3), (3, 5000), (1, 1)])
 def test_long_and_tiny_images(format_: str, mode: str, size: tuple[int, int]) -> None:
@@ -411,7 +427,7 @@ def check(format_: str, mode: str, height: int, width: int, seed: int) -> None:
         assert np.array_equal(result, expected)
     elif mode != "CMYK":
         assert np.array_equal(result, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
-    assert image_tensor(data, 7, 5).shape == (7, 5, 3)
+    assert resize(result, 7, 5).shape == (7, 5, 3)
 
 
 @pytest.mark.data

@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib", reason="it comes with the extra training")
 
 
 def plain(path: Path, color: tuple[int, int, int]) -> LabelledImage:
-    Image.new("RGB", (40, 30), color).save(path)
+    Image.new("RGB", (48, 36), color).save(path)
     return LabelledImage(path, int(color[0] > 100), "red" if color[0] > 100 else "")
 
 
@@ -89,7 +89,7 @@ def test_titles(name: str, title: str) -> None:
 
 
 def test_a_dollar_in_a_class_is_no_formula(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     image = LabelledImage(tmp_path / "a.png", 0, r"$\frac$")
     assert show_batch(Manifest("x.csv", (image,)), tmp_path / "out.png").images == (image,)
 
