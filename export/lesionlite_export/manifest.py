@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lesionlite_runtime.errors import UnusableInput, printable
@@ -16,16 +16,22 @@ from lesionlite_runtime.pixels import IMAGE_SUFFIXES
 REQUIRED_COLUMNS = ("filepath", "label")
 LEAKS_FILE = "leaks.csv"
 MAX_CSV_BYTES = 256 << 20
+FACT_COLUMNS = ("lesion_id", "patient_id", "age", "sex", "site", "skin_type", "license")
+"""Columns that a manifest may have beside those that it needs; an empty field says nothing."""
 DEFAULT_CLASSES: Mapping[str, int] = {"melanoma": 1, "nevus": 0, "seborrheic_keratosis": 0}
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image file with its label, 1 or 0, and the name of its class where that is known."""
+    """An image file with its label, 1 or 0, and the name of its class where that is known.
+
+    ``facts`` is what the manifest says in its `FACT_COLUMNS`, by column, without empty fields.
+    """
 
     path: Path
     label: int
     class_name: str
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def stratum(self) -> str:
@@ -211,7 +217,13 @@ def _image(file: Path, line: int, row: Sequence[str], columns: Mapping[str, int]
     if not is_file:
         raise refuse(f"the image {name} does not exist", "correct the path or leave the line out")
     class_name = row[columns["class"]] if "class" in columns else ""
-    return LabelledImage(Path(os.path.normpath(file.parent / filepath)), int(label), class_name)
+    facts = {name: row[columns[name]] for name in FACT_COLUMNS if name in columns}
+    return LabelledImage(
+        Path(os.path.normpath(file.parent / filepath)),
+        int(label),
+        class_name,
+        {name: value for name, value in facts.items() if value},
+    )
 
 
 def _checked(images: Sequence[LabelledImage], source: str) -> tuple[LabelledImage, ...]:

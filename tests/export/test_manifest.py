@@ -56,6 +56,7 @@ def test_images_labels_and_classes(folder: Path) -> None:
         LabelledImage(folder / "comma, in.jpg", 0, "nevus"),
     )
     assert [image.stratum for image in manifest.images] == ["melanoma", "0", "nevus"]
+    assert [image.facts for image in manifest.images] == [{"age": "50"}, {}, {"age": "70"}]
     assert manifest.positives == 1
     assert manifest.needs_both_labels() is manifest
 
