@@ -18,7 +18,7 @@ from lesionlite_export.noise import native_noise_logged
 from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.container import AnyContract, read_contract, write_keras_contract
 from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.errors import LesionliteError, UnusableInput, UsageError
 from lesionlite_runtime.files import check_output_path, whole_file
 
 BATCH = 32
@@ -39,8 +39,8 @@ class KerasModel:
 def network_sha256(network: Any, architecture: Any = None) -> str:
     """The digest of a Keras model that saving, loading and rebuilding leave as it is.
 
-    It covers the cleaned architecture JSON and each variable (path, dtype, shape, little-endian
-    bytes), sorted by path.
+    It covers the cleaned architecture JSON and each weight (path, dtype, shape, little-endian
+    bytes), sorted by path. The states of random generators (dropout's) are no weights.
 
     Args:
         network: a built Keras model.
@@ -56,7 +56,7 @@ def network_sha256(network: Any, architecture: Any = None) -> str:
         config = keras.saving.serialize_keras_object(network)
         architecture = json.loads(json.dumps(config, default=str))
     digest = hashlib.sha256(canonical_json(_cleaned(architecture)))
-    for variable in sorted(network.variables, key=lambda v: v.path):
+    for variable in sorted(network.weights, key=lambda v: v.path):
         value = np.ascontiguousarray(np.asarray(variable))
         value = value.astype(value.dtype.newbyteorder("<"))
         head = f"\0{variable.path}\0{value.dtype.str}\0{list(value.shape)}\0"
@@ -107,18 +107,7 @@ def load_keras(path: str | os.PathLike[str]) -> KerasModel:
     contract = read_contract(path)
     if contract.flatbuffer_sha256 is not None:
         raise UnusableInput("this is a .tflite", "pass the .keras that it was made from", file)
-    with native_noise_logged() as noise:
-        import keras
-
-        try:
-            network = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises many kinds for a file that it cannot load
-            raise UnusableInput(
-                f"Keras cannot load this model ({_first_line(error)})",
-                "save it anew with Keras 3, without Lambda layers",
-                file,
-            ) from error
-    del noise
+    network = load_network(path)
     _check_network(network, contract, file)
     if network_sha256(network, _architecture(file)) != contract.provenance.network_sha256:
         raise UnusableInput(
@@ -127,6 +116,33 @@ def load_keras(path: str | os.PathLike[str]) -> KerasModel:
             file,
         )
     return KerasModel(file, network, contract)
+
+
+def load_network(path: str | os.PathLike[str]) -> Any:
+    """The network in the ``.keras`` at ``path``, with or without a contract; no code in it is run.
+
+    Raises:
+        MissingHere: when it holds a SavedModel, and Keras runs on another backend than TensorFlow.
+        UnusableInput: when the file cannot be read, or Keras refuses it.
+    """
+    file = os.fspath(path)
+    _check_archive(file)
+    with native_noise_logged():
+        import keras
+
+        import lesionlite_export.saved_model_layer  # noqa: F401 (registers the layer with Keras)
+
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises many kinds for a file that it cannot load
+            own = _own_fault(error)
+            if own is not None:
+                raise type(own)(own.problem, own.remedy, file) from error
+            raise UnusableInput(
+                f"Keras cannot load this model ({_first_line(error)})",
+                "save it anew with Keras 3, without Lambda layers",
+                file,
+            ) from error
 
 
 def keras_outputs(
@@ -154,6 +170,24 @@ def keras_outputs(
 
 def _predict(network: Any, chunk: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     return np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64).reshape(-1)
+
+
+def _check_archive(file: str) -> None:
+    """Refuse a zip that unpacks to more than it is: Keras unpacks all of it to disk."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UnusableInput(
+            "this is no .keras model", "save it with Keras 3 as FILE.keras", file
+        ) from error
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > Path(file).stat().st_size:
+        raise UnusableInput(
+            "the files in this model are compressed, or overlap",
+            "save it anew with Keras 3, which compresses nothing",
+            file,
+        )
 
 
 def _check_network(network: Any, contract: AnyContract, file: str) -> None:
@@ -194,6 +228,13 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
     return value
+
+
+def _own_fault(error: BaseException | None) -> LesionliteError | None:
+    """The fault that a layer of ours raised; Keras wraps it in errors of its own."""
+    while error is not None and not isinstance(error, LesionliteError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

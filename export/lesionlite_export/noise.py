@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -26,6 +27,43 @@ class Noise:
         self.text = stream.read().decode("utf-8", "replace")
 
 
+class _Redirected(io.TextIOBase):
+    """A text stream to the log, and from the end of the block on to stderr.
+
+    Loggers that are made while the block runs keep it for as long as the program lives.
+    """
+
+    def __init__(self, log: IO[bytes]) -> None:
+        self._log: IO[str] | None = os.fdopen(
+            os.dup(log.fileno()), "w", encoding="utf-8", errors="replace"
+        )
+
+    def write(self, text: str) -> int:
+        """Write ``text`` where the stream leads now."""
+        stream = self._log or sys.stderr
+        return 0 if stream is None else stream.write(text)
+
+    def flush(self) -> None:
+        """Flush where the stream leads now."""
+        stream = self._log or sys.stderr
+        if stream is not None:
+            stream.flush()
+
+    def fileno(self) -> int:
+        """The descriptor where the stream leads now."""
+        return (self._log or sys.stderr).fileno()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def end(self) -> None:
+        """Lead to stderr from now on."""
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
+
+
 @contextlib.contextmanager
 def native_noise_logged() -> Iterator[Noise]:
     """Send stdout and stderr, native code's included, to a log while the block runs.
@@ -39,7 +77,7 @@ def native_noise_logged() -> Iterator[Noise]:
             with contextlib.suppress(AttributeError, ValueError):  # it may be None, or closed
                 python_stream.flush()
         saved = [(stream, os.dup(stream)) for stream in (1, 2)]
-        text = os.fdopen(os.dup(log.fileno()), "w", encoding="utf-8", errors="replace")
+        text = _Redirected(log)
         try:
             for stream, _ in saved:
                 os.dup2(log.fileno(), stream)
@@ -51,7 +89,7 @@ def native_noise_logged() -> Iterator[Noise]:
                 warnings.simplefilter("ignore")
                 yield noise
         finally:
-            text.close()
+            text.end()
             for stream, copy in saved:
                 os.dup2(copy, stream)
                 os.close(copy)

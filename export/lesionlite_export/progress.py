@@ -20,6 +20,9 @@ class Reporter(Protocol):
     def track(self, items: Iterable[T], label: str, total: int) -> Iterator[T]:
         """``items``, counted up to ``total`` under ``label``."""
 
+    def say(self, line: str) -> None:
+        """Tell ``line``, above a bar that may be running."""
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -33,6 +36,10 @@ class Silent:
         """``items``."""
         del label, total
         yield from items
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+        del line
 
 
 class Terminal:
@@ -65,6 +72,10 @@ class Terminal:
         from rich.progress import track
 
         yield from track(items, label, total, console=self._console)
+
+    def say(self, line: str) -> None:
+        """``line`` on a line of its own."""
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def reporter(quiet: bool) -> Reporter:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,22 @@ from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
+
+
+class ImageTensor(Protocol):
+    """A labelled image, its uint8 tensor ``[H, W, 3]``, in memory or not, and the digest of it."""
+
+    @property
+    def image(self) -> LabelledImage:
+        """The file and its label."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The tensor."""
+
+    @property
+    def sha256(self) -> str:
+        """See `pixels_sha256`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +130,7 @@ def representative_list(prepared: Sequence[PreparedImage], root: Path) -> bytes:
     return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8
 
 
-def list_digest(prepared: Sequence[PreparedImage]) -> str:
+def list_digest(prepared: Sequence[ImageTensor]) -> str:
     """SHA-256 over the images' digests in order: what a calibration ran on, wherever it lay."""
     return hashlib.sha256("\n".join(p.sha256 for p in prepared).encode()).hexdigest()
 

@@ -1,6 +1,8 @@
 """Metrics of a binary classifier, each with its two-sided 95 % interval.
 
 Labels are 1 for the label that the score is of, 0 for the other; ``score >= threshold`` decides.
+Images of one patient or lesion are no independent ones: where ``clusters`` says which belong
+together, the intervals take account of it and the values are the same.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from lesionlite_runtime.contract_fields import Interval
 CONFIDENCE = 0.95
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Clusters = NDArray[np.int64]
+"""Number of the cluster that each image belongs to, ``[n]``."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,74 @@ def proportion(count: int, n: int) -> Interval:
     return Interval(count / n, float(exact.low), float(exact.high))
 
 
-def operating_point(labels: Labels, scores: Scores, threshold: float) -> Operating:
+def share(hits: NDArray[np.bool_], clusters: Clusters | None = None) -> Interval:
+    """The share of true ``hits`` with the exact interval; that of no image at all is 0 to 1.
+
+    In clusters it is the exact interval of as many independent images as say the same (Korn and
+    Graubard 1998, Survey Methodology 24:193), see `effective_n`.
+    """
+    count, n = int(hits.sum()), len(hits)
+    if clusters is None or n == 0:
+        return proportion(count, n)
+    from scipy.stats import beta
+
+    effective = effective_n(hits, clusters)
+    hit, missed = count / n * effective, (1 - count / n) * effective
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, hit, missed + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, hit + 1, missed)) if count < n else 1.0
+    return Interval(count / n, low, high)
+
+
+def effective_n(hits: NDArray[np.bool_], clusters: Clusters) -> float:
+    """How many independent images say as much of a share as these do in their clusters.
+
+    The number of images over the design effect, the variance of the share as a ratio estimator over
+    that of independent images (Rao and Scott 1992, Biometrics 48:577); n at most. Both variances
+    are taken without the factor m / (m - 1) for m clusters, so that clusters of one image give n.
+    Where all images agree nothing shows how alike those of a cluster are: each cluster counts once.
+    """
+    n, value = len(hits), float(hits.mean())
+    _, places = np.unique(clusters, return_inverse=True)
+    if value in (0.0, 1.0):
+        return float(places.max() + 1)
+    deviations = np.bincount(places, hits - value)
+    spread = float(np.sum(deviations**2))
+    return min(float(n), value * (1 - value) * n**2 / spread) if spread > 0 else float(n)
+
+
+def operating_point(
+    labels: Labels, scores: Scores, threshold: float, clusters: Clusters | None = None
+) -> Operating:
     """Sensitivity and specificity of ``scores >= threshold``."""
     referred = scores >= threshold
     positive = labels == 1
     tp, fn = int(np.sum(referred & positive)), int(np.sum(~referred & positive))
     fp, tn = int(np.sum(referred & ~positive)), int(np.sum(~referred & ~positive))
-    return Operating(proportion(tp, tp + fn), proportion(tn, tn + fp), tp, fn, tn, fp)
+    of_cases = None if clusters is None else clusters[positive]
+    of_controls = None if clusters is None else clusters[~positive]
+    return Operating(
+        share(referred[positive], of_cases),
+        share(~referred[~positive], of_controls),
+        tp,
+        fn,
+        tn,
+        fp,
+    )
 
 
-def auc(labels: Labels, scores: Scores) -> Interval:
+def auc(labels: Labels, scores: Scores, clusters: Clusters | None = None) -> Interval:
     """Area under the ROC curve, ties counted half, with DeLong's interval (cut off at 0 and 1).
 
     DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837), by the mid-ranks of Sun and Xu 2014.
+    In clusters the variance is that of Obuchowski 1997 (Biometrics 53:567), which is DeLong's where
+    every cluster is one image.
     """
     value, cases, controls = _components(labels, scores)
-    variance = _variance(cases, controls)
+    if clusters is None:
+        variance = _variance(cases, controls)
+    else:
+        variance = _clustered_variance(value, cases, controls, labels, clusters)
     half = _quantile() * float(np.sqrt(variance))
     return Interval(value, max(0.0, value - half), min(1.0, value + half))
 
@@ -109,6 +165,27 @@ def _variance(cases: Scores, controls: Scores, largest: float = 0.25) -> float:
     if len(cases) < 2 or len(controls) < 2:
         return largest
     return float(cases.var(ddof=1) / len(cases) + controls.var(ddof=1) / len(controls))
+
+
+def _clustered_variance(
+    value: float, cases: Scores, controls: Scores, labels: Labels, clusters: Clusters
+) -> float:
+    """Obuchowski's variance of an AUC; the most it can be where one cluster says nothing."""
+    _, places = np.unique(clusters, return_inverse=True)
+    size = int(places.max()) + 1
+    of_cases, of_controls = places[labels == 1], places[labels != 1]
+    with_cases, with_controls = len(np.unique(of_cases)), len(np.unique(of_controls))
+    if with_cases < 2 or with_controls < 2:
+        return 0.25
+    x = np.bincount(of_cases, cases - value, size)
+    y = np.bincount(of_controls, controls - value, size)
+    m, n = len(cases), len(controls)
+    variance = (
+        with_cases / (with_cases - 1) * np.sum(x**2) / m**2
+        + with_controls / (with_controls - 1) * np.sum(y**2) / n**2
+        + 2 * size / (size - 1) * np.sum(x * y) / (m * n)
+    )
+    return max(0.0, float(variance))
 
 
 def _quantile() -> float:

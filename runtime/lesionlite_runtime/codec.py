@@ -10,7 +10,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -19,6 +19,8 @@ from lesionlite_runtime.errors import UnusableInput, printable
 JsonValue = None | bool | int | float | str | list[Any] | dict[str, Any]
 JsonObject = Mapping[str, Any]
 T = TypeVar("T")
+OPTIONAL: Mapping[str, bool] = {"optional": True}
+"""Metadata of a dataclass's field (with the default None) that JSON may leave out."""
 
 _NAMES: dict[Any, str] = {
     str: "a string",
@@ -98,9 +100,13 @@ def json_line(value: object) -> str:
 
 
 def to_json(value: object) -> Any:
-    """Dataclasses, tuples and mappings as the objects and lists that ``json`` writes."""
+    """Dataclasses, tuples and mappings as the objects and lists that ``json`` writes.
+
+    An `OPTIONAL` field that is None is left out.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        items = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: to_json(item) for f, item in items if item is not None or not _optional(f)}
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -109,7 +115,10 @@ def to_json(value: object) -> Any:
 
 
 def from_json(kind: type[T], value: object, path: str = "") -> T:
-    """``value`` as an instance of the dataclass ``kind``; no conversion, no default, no extras.
+    """``value`` as an instance of the dataclass ``kind``; no conversion, no extras.
+
+    A field without a default must be there. An `OPTIONAL` one may be left out and must not be null,
+    so that what was read is written with the same text.
 
     Raises:
         FieldFault: for a missing, unknown or ill-typed field.
@@ -168,12 +177,18 @@ def _read_dataclass(kind: type, value: object, path: str) -> Any:
     arguments = {}
     for field in fields(kind):
         if field.name in value:
+            if value[field.name] is None and _optional(field):
+                raise FieldFault(f"{inner}{field.name}", "must be left out rather than null")
             arguments[field.name] = _read(
                 hints[field.name], value[field.name], f"{inner}{field.name}"
             )
         elif field.default is MISSING and field.default_factory is MISSING:
             raise FieldFault(f"{inner}{field.name}", "is missing")
     return kind(**arguments)
+
+
+def _optional(field: Field[Any]) -> bool:
+    return OPTIONAL.items() <= field.metadata.items()
 
 
 def _ill_typed(path: str, expected: str, value: object) -> FieldFault:

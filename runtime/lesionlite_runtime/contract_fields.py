@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-from lesionlite_runtime.codec import FieldFault, JsonObject
+from lesionlite_runtime.codec import OPTIONAL, FieldFault, JsonObject
 from lesionlite_runtime.pixels import RESIZE_METHODS
 
 MAX_INPUT_SIDE = 4096
+MAX_TABLE_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,28 @@ class ChosenOn:
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold with its figures on the scores of `Threshold.chosen_on`."""
+
+    threshold: float
+    sensitivity: Interval
+    specificity: Interval
+
+
+@dataclass(frozen=True)
 class Threshold:
-    """``score >= value`` decides for ``score_of``; chosen once, at training, by ``rule``."""
+    """``score >= value`` decides for ``score_of``; chosen once, at training, by ``rule``.
+
+    ``table`` has thresholds that an app may offer beside it, the lowest first; None where the
+    contract has no such key.
+    """
 
     value: float
     rule: str
     chosen_on: ChosenOn
     sensitivity: Interval
     specificity: Interval
+    table: tuple[OperatingPoint, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -185,14 +201,38 @@ def check_score_output(output: ScoreOutput) -> None:
 
 
 def check_threshold(threshold: Threshold) -> None:
-    """Refuse a threshold or its figures outside 0 to 1."""
+    """Refuse a threshold or its figures outside 0 to 1, and a table that is out of order."""
     require(0 <= threshold.value <= 1, "threshold.value", "must lie in 0 to 1")
-    for name in ("sensitivity", "specificity"):
-        interval: Interval = getattr(threshold, name)
-        for end in ("value", "low", "high"):
-            path = f"threshold.{name}.{end}"
-            require(0 <= getattr(interval, end) <= 1, path, "must lie in 0 to 1")
+    _check_figures("threshold", threshold)
     check_counts("threshold.chosen_on", threshold.chosen_on.n, threshold.chosen_on.positives)
+    if threshold.table is not None:
+        _check_table(threshold.table)
+
+
+def _check_table(table: Sequence[OperatingPoint]) -> None:
+    path = "threshold.table"
+    require(0 < len(table) <= MAX_TABLE_ROWS, path, f"must have 1 to {MAX_TABLE_ROWS} rows")
+    for i, row in enumerate(table):
+        require(0 <= row.threshold <= 1, f"{path}[{i}].threshold", "must lie in 0 to 1")
+        _check_figures(f"{path}[{i}]", row)
+    for i, (row, above) in enumerate(pairwise(table), start=1):
+        require(
+            row.threshold < above.threshold, f"{path}[{i}].threshold", "must be over the row before"
+        )
+        falls = row.sensitivity.value >= above.sensitivity.value
+        require(falls, f"{path}[{i}].sensitivity.value", "must not be over the row before")
+        rises = row.specificity.value <= above.specificity.value
+        require(rises, f"{path}[{i}].specificity.value", "must not be under the row before")
+
+
+def _check_figures(path: str, point: Threshold | OperatingPoint) -> None:
+    for name, interval in (
+        ("sensitivity", point.sensitivity),
+        ("specificity", point.specificity),
+    ):
+        for end in ("value", "low", "high"):
+            place = f"{path}.{name}.{end}"
+            require(0 <= getattr(interval, end) <= 1, place, "must lie in 0 to 1")
 
 
 def check_counts(path: str, n: int, positives: int) -> None:

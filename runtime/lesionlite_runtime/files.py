@@ -58,8 +58,14 @@ def check_output_path(path: Path, force: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, force: bool = False, *, sync: bool = True) -> Iterator[Path]:
     """A path beside ``path`` to write to: synced and renamed at the end, removed on any error.
+
+    Args:
+        path: where the file is to appear.
+        force: overwrite what lies there.
+        sync: wait for the disk. Without it the file is still whole for other programs, but may be
+            empty after a loss of power.
 
     Raises:
         UsageError: see `check_output_path`.
@@ -76,8 +82,9 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
     beside = Path(name)
     try:
         yield beside
-        with beside.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if sync:
+            with beside.open("rb") as stream:
+                os.fsync(stream.fileno())
         os.chmod(beside, 0o666 & ~_umask())  # noqa: PTH101 (mkstemp's 0600 is for secrets)
         beside.replace(path)
     except OSError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -206,6 +208,25 @@ def test_a_damaged_member_is_refused(tiny_path: Path, tmp_path: Path) -> None:
         content[name] = content[name][: len(content[name]) // 2]
         write_members(path, content)
         assert "Keras cannot load this model (" in refused(path)
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused(
+    tiny_path: Path, tmp_path: Path
+) -> None:
+    """Keras unpacks every member to disk, whether the network needs it or not."""
+    compressed, overlapping = tmp_path / "compressed.keras", tmp_path / "overlapping.keras"
+    shutil.copyfile(tiny_path, compressed)
+    with zipfile.ZipFile(compressed, "a") as archive:
+        archive.writestr("assets/zeros", bytes(1 << 20), zipfile.ZIP_DEFLATED)
+    shutil.copyfile(tiny_path, overlapping)
+    with zipfile.ZipFile(overlapping, "a") as archive:
+        for number in range(20):
+            again = copy.copy(archive.getinfo("model.weights.h5"))
+            again.filename = f"assets/{number}"
+            archive.filelist.append(again)
+        archive.writestr("assets/last", b"")
+    for path in (compressed, overlapping):
+        assert "the files in this model are compressed, or overlap" in refused(path)
 
 
 def test_a_model_without_a_contract_is_refused(tiny_path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pty
 import select
@@ -96,6 +97,21 @@ def test_streams_that_are_gone_do_not_matter(
         os.write(2, b"logged")
     assert noise.text == "logged"
     assert isinstance(reporter(quiet=False), Silent)
+
+
+def test_a_logger_made_in_the_block_speaks_to_stderr_after_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """TensorFlow's loggers keep the stream that they were made with."""
+    logger = logging.Logger("made in the block")
+    with native_noise_logged() as noise:
+        handler = logging.StreamHandler(sys.stderr)
+        logger.addHandler(handler)
+        logger.warning("within")
+        os.write(handler.stream.fileno(), b"native")
+    logger.warning("after")
+    assert noise.text == "within\nnative"
+    assert capfd.readouterr() == ("", "after\n")
 
 
 def test_a_stream_without_a_file_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,10 @@ class Watcher:
                 self._begin(label)
             yield item
 
+    def say(self, line: str) -> None:
+        """Note ``line``."""
+        self.begun.append(line)
+
 
 # The full network, by every recipe.
 

@@ -10,12 +10,15 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from lesionlite_export.statistics import (
+    Clusters,
     Labels,
     Scores,
     auc,
     auc_difference,
+    effective_n,
     operating_point,
     proportion,
+    share,
 )
 
 Z = 1.959963984540054
@@ -181,3 +184,139 @@ def test_one_case_says_hardly_anything() -> None:
 def test_a_model_does_not_differ_from_itself() -> None:
     labels, scores = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.2, 0.3, 0.3, 0.1])
     assert auc_difference(labels, scores, scores) == (0.0, 0.0, 0.0)
+
+
+# The worked example of Obuchowski's method: 65 arteries of 36 patients, each seen by two readers
+# (patient, diseased or not, what each reader gave).
+ARTERIES = [
+    (1, 1, 87, 87), (1, 1, 79, 83), (2, 1, 88, 94), (2, 1, 95, 93), (3, 1, 100, 100),
+    (3, 1, 68, 79), (4, 1, 65, 61), (4, 1, 89, 91), (5, 1, 97, 97), (5, 1, 100, 100),
+    (6, 1, 100, 99), (6, 1, 89, 88), (7, 1, 77, 77), (8, 1, 94, 89), (8, 0, 45, 44),
+    (9, 1, 89, 92), (9, 0, -11, -17), (10, 1, 95, 91), (10, 0, 30, 14), (11, 1, 95, 95),
+    (11, 0, 10, -122), (12, 1, 100, 100), (12, 0, 19, -3), (13, 1, 75, 75), (14, 0, 70, 73),
+    (14, 1, 70, 81), (15, 0, 26, 27), (15, 1, 86, 93), (16, 0, 0, 8), (16, 1, 65, 70),
+    (17, 0, 6, 23), (17, 1, 100, 100), (18, 0, 76, 79), (18, 1, 96, 95), (19, 0, 44, 55),
+    (19, 1, 100, 100), (20, 0, 73, 67), (20, 1, 97, 94), (21, 1, 85, 86), (22, 0, 58, 60),
+    (22, 1, 100, 99), (23, 0, -2, -2), (23, 1, 100, 100), (24, 0, -3, -14), (24, 0, 0, -11),
+    (25, 0, 47, -3), (25, 0, -94, -90), (26, 0, -16, 17), (26, 0, 75, 85), (27, 0, 5, -22),
+    (27, 0, -1, -14), (28, 0, -6, -52), (29, 0, 37, 38), (29, 0, 47, 35), (30, 0, 42, 40),
+    (30, 0, 4, 6), (31, 0, 55, 23), (31, 0, 55, 45), (32, 0, 4, -87), (32, 0, -13, -65),
+    (33, 0, 49, 24), (33, 0, 35, 9), (34, 0, 53, 66), (35, 0, 2, -15), (36, 0, -48, -78),
+]  # fmt: skip
+
+
+@st.composite
+def clustered(draw: st.DrawFn) -> tuple[Labels, Scores, Clusters]:
+    """As `labelled`, in clusters of any size."""
+    labels, scores, _ = draw(labelled(least=2))
+    numbers = st.lists(st.integers(0, 12), min_size=len(labels), max_size=len(labels))
+    return labels, scores, np.array(draw(numbers), np.int64)
+
+
+def slow_obuchowski(labels: Labels, scores: Scores, clusters: Clusters) -> float:
+    """Obuchowski's variance by the sums of her paper, cluster by cluster."""
+    v10, v01 = slow_components(labels, scores)
+    area, m, n = sum(v10) / len(v10), len(v10), len(v01)
+    of_cases, of_controls = clusters[labels == 1].tolist(), clusters[labels == 0].tolist()
+    names = set(clusters.tolist())
+    x = {c: sum(v - area for v, at in zip(v10, of_cases, strict=True) if at == c) for c in names}
+    y = {c: sum(v - area for v, at in zip(v01, of_controls, strict=True) if at == c) for c in names}
+    i10, i01, i = len(set(of_cases)), len(set(of_controls)), len(names)
+    s10 = i10 / ((i10 - 1) * m) * sum(x[c] ** 2 for c in names)
+    s01 = i01 / ((i01 - 1) * n) * sum(y[c] ** 2 for c in names)
+    s11 = i / (i - 1) * sum(x[c] * y[c] for c in names)
+    return s10 / m + s01 / n + 2 * s11 / (m * n)
+
+
+@pytest.mark.parametrize(("reader", "area", "error"), [(0, 0.9837, 0.0108), (1, 0.9852, 0.0097)])
+def test_a_clustered_auc_as_published(reader: int, area: float, error: float) -> None:
+    """Areas and standard errors of the example of Obuchowski 1997 (Biometrics 53:567)."""
+    table = np.array(ARTERIES)
+    found = auc(table[:, 1], table[:, 2 + reader].astype(np.float64), table[:, 0])
+    assert found.value == pytest.approx(area, abs=5e-5)
+    assert (found.value - found.low) / Z == pytest.approx(error, abs=5e-5)
+    assert found.high == 1.0
+    alone = auc(table[:, 1], table[:, 2 + reader].astype(np.float64))
+    assert (alone.value - alone.low) / Z != pytest.approx(error, abs=5e-5)
+
+
+@settings(deadline=None, max_examples=200)
+@given(clustered())
+def test_a_clustered_interval_is_obuchowskis_by_the_definition(
+    data: tuple[Labels, Scores, Clusters],
+) -> None:
+    labels, scores, clusters = data
+    found = auc(labels, scores, clusters)
+    few = min(len(np.unique(clusters[labels == label])) for label in (0, 1)) < 2
+    variance = 0.25 if few else max(0.0, slow_obuchowski(labels, scores, clusters))
+    assert found.value == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert found.low == pytest.approx(max(0.0, found.value - Z * variance**0.5), abs=1e-6)
+    assert found.high == pytest.approx(min(1.0, found.value + Z * variance**0.5), abs=1e-6)
+
+
+@settings(deadline=None)
+@given(labelled(least=2))
+def test_clusters_of_one_image_change_nothing(data: tuple[Labels, Scores, Scores]) -> None:
+    labels, scores, _ = data
+    alone = np.random.default_rng(0).permutation(len(labels)) * 7
+    found, wanted = auc(labels, scores, alone), auc(labels, scores)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-7)
+    hits = scores >= 0.5
+    one, other = share(hits, alone), proportion(int(hits.sum()), len(hits))
+    if 0 < one.value < 1:
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-7)
+
+
+@pytest.mark.parametrize("copies", [2, 5])
+def test_copies_of_an_image_in_its_cluster_say_nothing_new(copies: int) -> None:
+    generator = np.random.default_rng(3)
+    labels = (generator.random(120) < 0.3).astype(np.int64)
+    scores = np.round(np.clip(generator.normal(0.3 + 0.2 * labels, 0.2), 0, 1), 2)
+    clusters = np.repeat(np.arange(120), copies)
+    many_labels, many_scores = np.repeat(labels, copies), np.repeat(scores, copies)
+    once = auc(labels, scores)
+    together = auc(many_labels, many_scores, clusters)
+    apart = auc(many_labels, many_scores)
+    assert (together.low, together.high) == pytest.approx((once.low, once.high), abs=1e-9)
+    narrower = (apart.high - apart.low) / (once.high - once.low)
+    assert narrower == pytest.approx(copies**-0.5, rel=0.03)
+    for name in ("sensitivity", "specificity"):
+        one = getattr(operating_point(labels, scores, 0.3), name)
+        many = getattr(operating_point(many_labels, many_scores, 0.3, clusters), name)
+        loose = getattr(operating_point(many_labels, many_scores, 0.3), name)
+        assert (many.low, many.high) == pytest.approx((one.low, one.high), abs=1e-9)
+        assert loose.high - loose.low < 0.85 * (one.high - one.low)
+
+
+def test_the_effective_n_is_that_of_a_resampling_of_clusters() -> None:
+    """The variance p (1 - p) / n is that of a share drawn again cluster by cluster."""
+    generator = np.random.default_rng(1)
+    sizes = generator.integers(1, 6, 80)
+    clusters = np.repeat(np.arange(80), sizes)
+    hits = generator.random(len(clusters)) < np.repeat(generator.beta(2, 2, 80), sizes)
+    sums = np.bincount(clusters, hits)
+    drawn = generator.integers(80, size=(4000, 80))
+    shares = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    wanted = hits.mean() * (1 - hits.mean()) / shares.var()
+    assert effective_n(hits, clusters) == pytest.approx(wanted, rel=0.06)
+    assert effective_n(hits, clusters) < 0.8 * len(hits)
+
+
+def test_where_all_images_agree_each_cluster_counts_once() -> None:
+    hits, clusters = np.ones(12, bool), np.repeat([4, 9, 11], 4)
+    assert effective_n(hits, clusters) == 3
+    wanted = proportion(3, 3)
+    found = share(hits, clusters)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(wanted.low)
+    assert share(~hits, clusters).high == pytest.approx(1 - wanted.low)
+
+
+def test_clusters_that_balance_count_as_their_images() -> None:
+    hits = np.array([True, False] * 6)
+    assert effective_n(hits, np.repeat(np.arange(6), 2)) == 12
+
+
+def test_a_share_of_no_image_says_nothing() -> None:
+    nothing = share(np.zeros(0, bool), np.zeros(0, np.int64))
+    assert (nothing.low, nothing.high) == (0.0, 1.0)

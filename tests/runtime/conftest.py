@@ -270,6 +270,18 @@ _CLASSIFIER: Spec = {
         "chosen_on": {"kind": "out_of_fold", "n": 100, "positives": 20},
         "sensitivity": {"value": 0.9, "low": 0.7, "high": 1},
         "specificity": {"value": 0.4, "low": 0.3, "high": 0.5},
+        "table": [
+            {
+                "threshold": 0.25,
+                "sensitivity": {"value": 1, "low": 0.83, "high": 1},
+                "specificity": {"value": 0.2, "low": 0.1, "high": 0.3},
+            },
+            {
+                "threshold": 0.5,
+                "sensitivity": {"value": 0.9, "low": 0.7, "high": 1},
+                "specificity": {"value": 0.4, "low": 0.3, "high": 0.5},
+            },
+        ],
     },
     "parity": {
         "n": 30,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lesionlite_runtime.codec import (
+    OPTIONAL,
     FieldFault,
     canonical_json,
     from_json,
@@ -111,6 +112,15 @@ class Outer:
     free: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Defaults:
+    """A field that JSON may leave out, and two that merely have a default."""
+
+    name: str = "x"
+    number: int | None = None
+    maybe: Inner | None = field(default=None, metadata=OPTIONAL)
+
+
 def outer() -> dict[str, Any]:
     """A value for `Outer`."""
     return {
@@ -170,3 +180,19 @@ def test_a_missing_field_is_named() -> None:
     del value["inner"]["count"]
     with pytest.raises(FieldFault, match=r"inner\.count is missing"):
         from_json(Outer, value)
+
+
+def test_an_optional_field_is_left_out_where_it_is_none() -> None:
+    assert to_json(Defaults()) == {"name": "x", "number": None}
+    inner = {"ratio": 0.5, "count": 1}
+    full = {"name": "y", "number": 1, "maybe": inner}
+    assert to_json(from_json(Defaults, full)) == full
+    assert from_json(Defaults, {"number": None}) == Defaults()
+
+
+def test_an_optional_field_is_never_null() -> None:
+    """Else two texts would stand for one value, and the digest would depend on which."""
+    with pytest.raises(FieldFault, match="maybe must be left out rather than null"):
+        from_json(Defaults, {"maybe": None})
+    with pytest.raises(FieldFault, match="maybe must be an object, not an integer"):
+        from_json(Defaults, {"maybe": 1})

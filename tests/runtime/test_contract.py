@@ -20,23 +20,41 @@ from lesionlite_runtime.contract import (
     regression_contract,
     with_flatbuffer,
 )
+from lesionlite_runtime.contract_fields import Interval, OperatingPoint
 from lesionlite_runtime.errors import UnusableInput
 
+Path = tuple[str | int, ...]
 KINDS = {"classifier": ClassifierContract, "regression": RegressionContract}
 WRONG: tuple[Any, ...] = (None, True, 1, 1.5, "text", [], {}, [None], {"a": None})
 
 
-def leaves(kind: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+def inner_kinds(hint: Any, path: Path = ()) -> dict[Path, Any]:
+    """The dataclasses in a type hint by their path in a value; the first item stands for a list."""
+    if dataclasses.is_dataclass(hint):
+        return {path: hint}
+    step = (0,) if typing.get_origin(hint) is tuple else ()
+    found = {}
+    for inner in typing.get_args(hint):
+        found |= inner_kinds(inner, (*path, *step))
+    return found
+
+
+def leaves(kind: Any, path: Path = ()) -> dict[Path, Any]:
     """Every field's path under the dataclass ``kind``, with its type; inner objects too."""
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
         found[*path, name] = hint
-        for inner in typing.get_args(hint) or (hint,):
-            if dataclasses.is_dataclass(inner):
-                found |= leaves(inner, (*path, name))
+        for place, inner in inner_kinds(hint).items():
+            found |= leaves(inner, (*path, name, *place))
     return found
 
 
+def dotted(path: Path) -> str:
+    """A path as messages name it."""
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).removeprefix(".")
+
+
+OPTIONAL: tuple[Path, ...] = (("threshold", "table"),)
 FIELDS = [(name, path) for name, kind in KINDS.items() for path in leaves(kind)]
 
 
@@ -60,7 +78,7 @@ def kinds(tiny_classifier: Any, tiny_regression: Any) -> dict[str, Any]:
     return {"classifier": tiny_classifier, "regression": tiny_regression}
 
 
-def at(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+def at(body: Any, path: Path) -> Any:
     """The object in ``body`` that holds the last step of ``path``."""
     for step in path[:-1]:
         body = body[step]
@@ -122,6 +140,31 @@ def heads(draw: st.DrawFn, task: str) -> dict[str, Any]:
 
 
 @st.composite
+def thresholds(draw: st.DrawFn) -> dict[str, Any]:
+    """A threshold, with and without a table."""
+    columns = [sorted(draw(st.sets(ratios, min_size=1, max_size=5)))]
+    for descending in (True, False):
+        column = draw(st.lists(ratios, min_size=len(columns[0]), max_size=len(columns[0])))
+        columns.append(sorted(column, reverse=descending))
+    table = [
+        {
+            "threshold": threshold,
+            "sensitivity": {**draw(intervals), "value": sensitivity},
+            "specificity": {**draw(intervals), "value": specificity},
+        }
+        for threshold, sensitivity, specificity in zip(*columns, strict=True)
+    ]
+    return {
+        "value": draw(ratios),
+        "rule": draw(st.text()),
+        "chosen_on": {"kind": draw(st.text()), **draw(counts())},
+        "sensitivity": draw(intervals),
+        "specificity": draw(intervals),
+        **draw(st.sampled_from([{}, {"table": table}])),
+    }
+
+
+@st.composite
 def classifiers(draw: st.DrawFn) -> dict[str, Any]:
     """The JSON object of a classifier's contract, without its digest."""
     labels = draw(st.lists(st.text(), min_size=2, max_size=2, unique=True))
@@ -153,13 +196,7 @@ def classifiers(draw: st.DrawFn) -> dict[str, Any]:
             "score_of": labels[1],
             "classes": draw(st.dictionaries(st.text(), st.integers(0, 1), min_size=1, max_size=4)),
         },
-        "threshold": {
-            "value": draw(ratios),
-            "rule": draw(st.text()),
-            "chosen_on": {"kind": draw(st.text()), **draw(counts())},
-            "sensitivity": draw(intervals),
-            "specificity": draw(intervals),
-        },
+        "threshold": draw(thresholds()),
         "parity": draw(st.sampled_from([None, parity])),
     }
 
@@ -201,14 +238,13 @@ def test_a_contract_that_was_read_is_written_with_the_same_bytes(
 
 
 def test_every_field_is_tried_below(kinds: dict[str, Any]) -> None:
-    def paths(value: Any, kind: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    def paths(value: Any, kind: Any, path: Path = ()) -> set[Path]:
         hints = typing.get_type_hints(kind)
         found = set()
         for name, item in value.items():
             found.add((*path, name))
-            for inner in typing.get_args(hints[name]) or (hints[name],):
-                if dataclasses.is_dataclass(inner):
-                    found |= paths(item, inner, (*path, name))
+            for place, inner in inner_kinds(hints[name]).items():
+                found |= paths(at(item, (*place, "")), inner, (*path, name, *place))
         return found
 
     for name, kind in KINDS.items():
@@ -216,20 +252,100 @@ def test_every_field_is_tried_below(kinds: dict[str, Any]) -> None:
     assert len(FIELDS) > 60
 
 
-@pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
+REQUIRED = [(kind, path) for kind, path in FIELDS if path not in OPTIONAL]
+
+
+@pytest.mark.parametrize(("kind", "path"), REQUIRED, ids=str)
 def test_a_missing_field_is_refused_by_its_path(
-    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+    kinds: dict[str, Any], kind: str, path: Path
 ) -> None:
     body = kinds[kind].body()
     del at(body, path)[path[-1]]
     message = refusal(kinds[kind].contract_bytes(body))
     if path not in (("schema",), ("task",)):  # these two say which contract it is to be
-        assert f"the contract cannot be used: {'.'.join(path)} is missing;" in message
+        assert f"the contract cannot be used: {dotted(path)} is missing;" in message
+
+
+def test_the_table_may_be_left_out_and_stays_out(tiny_classifier: Any) -> None:
+    """Files from before there was a table keep their digest."""
+    body = tiny_classifier.body()
+    del body["threshold"]["table"]
+    data = tiny_classifier.contract_bytes(body)
+    contract = Contract.from_bytes(data)
+    assert isinstance(contract, ClassifierContract)
+    assert contract.threshold.table is None
+    assert contract.to_bytes() == data
+    body["threshold"]["table"] = None
+    assert "threshold.table must be left out rather than null" in refusal(
+        tiny_classifier.contract_bytes(body)
+    )
+
+
+def test_the_table_is_read_row_by_row(tiny_classifier: Any) -> None:
+    contract = Contract.from_bytes(tiny_classifier.contract_bytes())
+    assert isinstance(contract, ClassifierContract)
+    assert contract.threshold.table == (
+        OperatingPoint(0.25, Interval(1, 0.83, 1), Interval(0.2, 0.1, 0.3)),
+        OperatingPoint(0.5, Interval(0.9, 0.7, 1), Interval(0.4, 0.3, 0.5)),
+    )
+
+
+def rows(*figures: tuple[float, float, float]) -> list[dict[str, Any]]:
+    """A table of (threshold, sensitivity, specificity)."""
+    return [
+        {
+            "threshold": threshold,
+            "sensitivity": {"value": sensitivity, "low": 0, "high": 1},
+            "specificity": {"value": specificity, "low": 0, "high": 1},
+        }
+        for threshold, sensitivity, specificity in figures
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (rows(), "threshold.table must have 1 to 64 rows"),
+        (rows(*((i / 100, 1, 0) for i in range(65))), "threshold.table must have 1 to 64 rows"),
+        (rows((1.5, 1, 0)), "threshold.table[0].threshold must lie in 0 to 1"),
+        (rows((0, 1, 0), (1, 1.1, 0)), "threshold.table[1].sensitivity.value must lie in 0 to 1"),
+        (rows((0, 1, 0), (1, 1, -1)), "threshold.table[1].specificity.value must lie in 0 to 1"),
+        (
+            rows((0.2, 1, 0), (0.1, 1, 0)),
+            "threshold.table[1].threshold must be over the row before",
+        ),
+        (
+            rows((0.2, 1, 0), (0.2, 1, 0)),
+            "threshold.table[1].threshold must be over the row before",
+        ),
+        (
+            rows((0.1, 0.9, 0), (0.2, 0.91, 0)),
+            "threshold.table[1].sensitivity.value must not be over the row before",
+        ),
+        (
+            rows((0.1, 1, 0.2), (0.2, 1, 0.3), (0.3, 1, 0.1)),
+            "threshold.table[2].specificity.value must not be under the row before",
+        ),
+    ],
+)
+def test_a_table_that_no_scores_give_is_refused(
+    tiny_classifier: Any, table: list[dict[str, Any]], words: str
+) -> None:
+    body = tiny_classifier.body()
+    body["threshold"]["table"] = table
+    assert words in refusal(tiny_classifier.contract_bytes(body))
+
+
+def test_a_table_of_64_rows_is_taken(tiny_classifier: Any) -> None:
+    body = tiny_classifier.body()
+    body["threshold"]["table"] = rows(*((i / 100, 1 - i / 100, i / 100) for i in range(64)))
+    data = tiny_classifier.contract_bytes(body)
+    assert Contract.from_bytes(data).to_bytes() == data
 
 
 @pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
 def test_an_ill_typed_field_is_refused_by_its_path(
-    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+    kinds: dict[str, Any], kind: str, path: Path
 ) -> None:
     hint = leaves(KINDS[kind])[path]
     tried = [value for value in WRONG if not takes(hint, value)]
@@ -238,17 +354,17 @@ def test_an_ill_typed_field_is_refused_by_its_path(
         body = kinds[kind].body()
         at(body, path)[path[-1]] = value
         message = refusal(kinds[kind].contract_bytes(body))
-        assert f"the contract cannot be used: {'.'.join(path)}" in message
+        assert f"the contract cannot be used: {dotted(path)}" in message
 
 
 @pytest.mark.parametrize(("kind", "path"), FIELDS, ids=str)
 def test_an_unknown_field_is_refused_by_its_path(
-    kinds: dict[str, Any], kind: str, path: tuple[str, ...]
+    kinds: dict[str, Any], kind: str, path: Path
 ) -> None:
     body = kinds[kind].body()
     at(body, path)[f"{path[-1]}_2"] = 0
     message = refusal(kinds[kind].contract_bytes(body))
-    assert f"{'.'.join(path)}_2 is no field of this schema" in message
+    assert f"{dotted(path)}_2 is no field of this schema" in message
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -265,7 +381,7 @@ def test_null_is_taken_where_the_schema_says_so_and_nowhere_else(
             Contract.from_bytes(kinds[kind].contract_bytes(body))
         except UnusableInput:
             continue
-        taken.add(".".join(path))
+        taken.add(dotted(path))
     assert taken - {"parity.auc_difference"} == {"provenance.recipe", "parity"}
 
 

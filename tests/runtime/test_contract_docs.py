@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lesionlite_runtime.codec import OPTIONAL
 from lesionlite_runtime.contract import ClassifierContract, Contract, RegressionContract
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text("utf-8")
@@ -34,6 +35,8 @@ def shown(section: str) -> dict[str, str]:
 
 def in_words(hint: Any) -> str:
     """The page's words for a type."""
+    if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(typing.get_args(hint)[0]):
+        return "list of objects"
     if isinstance(hint, types.UnionType):
         return " or ".join(in_words(inner) for inner in typing.get_args(hint))
     if hint in WORDS:
@@ -49,11 +52,18 @@ def in_words(hint: Any) -> str:
 def defined(kind: Any, path: str = "") -> dict[str, str]:
     """Path to type of every field under the dataclass ``kind``."""
     found = {}
-    for name, hint in typing.get_type_hints(kind).items():
-        found[path + name] = in_words(hint)
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        name, hint = field.name, hints[field.name]
+        if field.metadata == OPTIONAL:
+            hint, _ = typing.get_args(hint)
+            found[path + name] = f"{in_words(hint)}, optional"
+        else:
+            found[path + name] = in_words(hint)
+        items = "[]" if typing.get_origin(hint) is tuple else ""
         for inner in typing.get_args(hint) or (hint,):
             if dataclasses.is_dataclass(inner):
-                found |= defined(inner, f"{path}{name}.")
+                found |= defined(inner, f"{path}{name}{items}.")
     return found
 
 

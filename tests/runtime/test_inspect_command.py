@@ -62,6 +62,27 @@ def test_every_value_of_the_contract_is_shown(inspect: Run, shipped_model: Path)
         assert f"{key}: {json.dumps(item, ensure_ascii=False)}" in lines
 
 
+def test_the_table_of_thresholds_is_shown_a_line_each(inspect: Run, classifier_file: Path) -> None:
+    code, out, _ = inspect(classifier_file)
+    assert code == 0
+    assert out.splitlines()[-4:] == [
+        "thresholds, on the scores that the contract's (*) was chosen on",
+        "  threshold  sensitivity             specificity",
+        "  0.2500     1.000 (0.830 to 1.000)  0.200 (0.100 to 0.300)",
+        "  0.5000     0.900 (0.700 to 1.000)  0.400 (0.300 to 0.500)  *",
+    ]
+    assert "table" not in out
+    _, out, _ = inspect(classifier_file, "--json")
+    assert json.loads(out)["contract"]["threshold"]["table"][0]["threshold"] == 0.25
+
+
+def test_a_regression_has_no_table(inspect: Run, regression_file: Path) -> None:
+    code, out, _ = inspect(regression_file)
+    assert code == 0
+    assert "thresholds" not in out
+    assert "  threshold: null\n" in out
+
+
 def test_a_keras_file_shows_its_contract(inspect: Run, shipped_model: Path) -> None:
     code, out, err = inspect(shipped_model.parents[3] / "samples" / "lesion.keras")
     assert (code, err) == (0, "")

@@ -14,6 +14,7 @@ from lesionlite_export.drawn import draw_lesion
 from lesionlite_export.manifest import read_leaks
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_training.check import DataCheck, check_manifests
+from lesionlite_training.data_rendering import print_check
 from lesionlite_training.exclusion import excluded, exclusion_csv
 from lesionlite_training.manifest import Wanted, write_manifests
 
@@ -135,6 +136,7 @@ def test_json(two_sets: list[Path]) -> None:
         "schema": "lesionlite.data_check/1",
         "pairs": {"equal": {"within": 1, "across": 2}, "near": {"within": 1, "across": 0}},
         "limits": {"coarse_bits": 8, "fine_bits": 48},
+        "shared_ids": [],
     }
 
 
@@ -190,6 +192,51 @@ def test_a_chain_of_copies_leaves_one(tmp_path: Path) -> None:
     check = check_manifests([one])
     assert len(check.copies) == 3
     assert [item.listed.image.path.name for item in excluded(check)] == ["y.jpg", "z.jpg"]
+
+
+@pytest.fixture
+def known_patients(tmp_path: Path) -> list[Path]:
+    """Different photos; patient p1 and lesion l3 stand in both sets, p2 in one, twice."""
+    for seed in range(7):
+        photo(tmp_path / f"{seed}.png", seed)
+    header = "filepath,label,patient_id,lesion_id\n"
+    train = "0.png,0,p1,l1\n1.png,0,p1,\n2.png,0,p2,l2\n3.png,1,p2,l3\n"
+    (tmp_path / "train.csv").write_text(header + train)
+    (tmp_path / "valid.csv").write_text(header + "4.png,0,p1,\n5.png,1,,l3\n6.png,0,p4,\n")
+    return [tmp_path / "train.csv", tmp_path / "valid.csv"]
+
+
+def test_patients_and_lesions_in_two_sets_are_found(known_patients: list[Path]) -> None:
+    check = check_manifests(known_patients)
+    assert check.to_json()["shared_ids"] == [
+        {"column": "patient_id", "id": "p1", "splits": ["train", "valid"], "images": [2, 1]},
+        {"column": "lesion_id", "id": "l3", "splits": ["train", "valid"], "images": [1, 1]},
+    ]
+    assert [(item.listed.image.path.name, item.reason) for item in excluded(check)] == [
+        ("0.png", "patient_id p1 has images in valid too"),
+        ("1.png", "patient_id p1 has images in valid too"),
+        ("3.png", "lesion_id l3 has images in valid too"),
+    ]
+
+
+def test_the_table_names_shared_ids(
+    known_patients: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_check(check_manifests(known_patients))
+    shown = capsys.readouterr().out
+    assert "train 2, valid 1" in shown
+    assert "patient_id: known of 6 images, 1 ids in more than one split" in shown
+    assert "lesion_id: known of 4 images, 1 ids in more than one split" in shown
+
+
+def test_an_image_that_is_a_copy_and_of_a_shared_patient_is_named_once(tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", 0)
+    photo(tmp_path / "b.png", 0)
+    header = "filepath,label,patient_id\n"
+    (tmp_path / "train.csv").write_text(header + "a.png,0,p1\n")
+    (tmp_path / "valid.csv").write_text(header + "b.png,0,p1\n")
+    check = check_manifests([tmp_path / "train.csv", tmp_path / "valid.csv"])
+    assert [item.reason for item in excluded(check)] == ["the same pixels as b (valid)"]
 
 
 def test_a_clean_set_leaves_nothing_out(tmp_path: Path) -> None:

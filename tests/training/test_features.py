@@ -16,7 +16,8 @@ from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Silent
 from lesionlite_export.representative import PreparedImage
 from lesionlite_runtime.pixels import pixels_sha256
-from lesionlite_training.features import FLIPS, cache_folder, features_of
+from lesionlite_training.features import FLIPS, features_of
+from lesionlite_training.pixel_cache import cache_folder
 
 pytestmark = pytest.mark.tensorflow
 Features = NDArray[np.float32]

@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_training.backbones import get_backbone
+from lesionlite_training.configuration import Settings
 from lesionlite_training.features import features_of
 from lesionlite_training.head import fit_head
-from lesionlite_training.lesion import Settings, Trained, scaled_backbone, train_lesion
+from lesionlite_training.lesion import Trained, train_lesion
+from lesionlite_training.networks import scaled_backbone
 from lesionlite_training.threshold import choose_threshold
 
 pytestmark = pytest.mark.tensorflow
@@ -76,6 +79,8 @@ def test_the_contract_says_how_it_was_trained(trained: Trained, manifest: Manife
     training = provenance.training
     assert (training["n"], training["positives"]) == (30, 12)
     assert (training["folds"], training["seed"]) == (3, 4)
+    assert training["grouping"] == {"by": [], "groups": 30, "without_id": 0}
+    assert training["calibration"] is None
     assert training["images_sha256"] == list_digest(trained.images)
     assert "sha256" in training["weights"]
     assert training["weights_licence"] == "Apache-2.0"
@@ -123,6 +128,120 @@ def test_the_threshold_comes_from_out_of_fold_scores_alone(
     assert trained.contract.threshold != choose_threshold(labels, in_fold, "sensitivity=0.90")
 
 
+def test_the_saved_models_score_is_the_calibrated_one(
+    trained: Trained, manifest: Manifest, cache: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, calibrate="platt")
+    out = tmp_path / "m.keras"
+    again = train_lesion(manifest, CLASSES, out, settings=settings, cache=cache)
+    assert again.calibration is not None
+    line = again.calibration.calibration
+    assert line.kind == "platt"
+    assert line.slope != pytest.approx(1, abs=0.02)
+    assert again.contract.provenance.training["calibration"] == again.calibration.to_json()
+    pixels = [p.pixels for p in trained.images]
+    before, after = (
+        np.concatenate(list(keras_outputs(load_keras(model.path).network, iter(pixels))))
+        for model in (trained, again)
+    )
+    assert after == pytest.approx(line.apply(before), abs=1e-6)
+    # The threshold moves with the scores, and the decisions and figures stay.
+    held_out = again.out_of_fold
+    assert held_out.scores == pytest.approx(line.apply(trained.out_of_fold.scores), abs=1e-6)
+    old, new = trained.contract.threshold, again.contract.threshold
+    assert new == choose_threshold(
+        np.array([p.image.label for p in again.images]), held_out.scores, settings.rule
+    )
+    assert np.array_equal(held_out.scores >= new.value, trained.out_of_fold.scores >= old.value)
+    assert new.value != old.value
+    assert (new.sensitivity, new.specificity) == (old.sensitivity, old.specificity)
+    assert again.auc == trained.auc
+
+
+def with_facts(manifest: Manifest, *facts: dict[str, str]) -> Manifest:
+    """``manifest`` with what its lines say of each image, the last for all the rest."""
+    padded = [*facts, *[facts[-1]] * len(manifest.images)]
+    images = (replace(i, facts=f) for i, f in zip(manifest.images, padded, strict=False))
+    return replace(manifest, images=tuple(images))
+
+
+def test_the_images_of_a_patient_are_held_out_together(
+    manifest: Manifest, cache: Path, tmp_path: Path
+) -> None:
+    patients = [{"patient_id": f"p{i % 10}"} for i in range(len(manifest.images))]
+    grouped = with_facts(manifest, *patients)
+    settings = replace(SETTINGS, seed=0)
+    out = tmp_path / "m.keras"
+    trained = train_lesion(grouped, CLASSES, out, settings=settings, cache=cache)
+    assert trained.grouping.by == ("patient_id",)
+    assert trained.contract.provenance.training["grouping"] == {
+        "by": ["patient_id"],
+        "groups": 10,
+        "without_id": 0,
+    }
+    held_out = {
+        (p.image.facts["patient_id"], fold)
+        for p, fold in zip(trained.images, trained.out_of_fold.folds.tolist(), strict=True)
+    }
+    assert len(held_out) == 10
+    loose = replace(settings, group="none")
+    out = tmp_path / "loose.keras"
+    alone = train_lesion(grouped, CLASSES, out, settings=loose, cache=cache)
+    assert alone.grouping.by == ()
+    assert not np.array_equal(alone.out_of_fold.folds, trained.out_of_fold.folds)
+    # The folds decide nothing of the network itself.
+    assert alone.contract.model_id == trained.contract.model_id
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        (
+            [{"patient_id": "p", "lesion_id": "a"}, {"patient_id": "q", "lesion_id": "a"}, {}],
+            "the lesion a is of the patient p in one line and of q in the line of this image",
+        ),
+        (
+            [{"patient_id": f"p{i // 15}"} for i in range(30)],
+            "one label has 2 groups, fewer than the 3 folds; add images, or pass fewer --folds",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_held_out_are_refused_before_the_network_runs(
+    manifest: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    facts: list[dict[str, str]],
+    message: str,
+) -> None:
+    def computing(*_: object) -> object:
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr("lesionlite_training.features._run", computing)
+    with pytest.raises(UnusableInput) as caught:
+        train_lesion(with_facts(manifest, *facts), CLASSES, tmp_path / "m.keras", settings=SETTINGS)
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["patient_id", "lesion_id"])
+def test_copies_of_two_lesions_or_patients_are_refused(
+    manifest: Manifest, tmp_path: Path, name: str
+) -> None:
+    copy, original = tmp_path / "copy.jpg", manifest.images[0]
+    shutil.copyfile(original.path, copy)
+    images = (replace(original, facts={name: "a"}), *manifest.images[1:])
+    spoilt = with_images(
+        replace(manifest, images=images),
+        LabelledImage(copy, original.label, original.class_name, {name: "b"}),
+    )
+    with pytest.raises(UnusableInput) as caught:
+        train_lesion(spoilt, CLASSES, tmp_path / "m.keras", settings=SETTINGS)
+    assert str(caught.value) == (
+        f"{copy}: this image has the pixels of {original.path}, and another {name}; "
+        "correct one of the ids, or leave both out"
+    )
+
+
 def test_each_fold_has_its_own_auc(trained: Trained) -> None:
     labels = np.array([p.image.label for p in trained.images])
     held_out = trained.out_of_fold
@@ -149,7 +268,7 @@ def test_the_second_time_the_cache_is_used_and_the_model_is_the_same(
     assert again.contract == trained.contract
     with pytest.raises(AssertionError):
         train_lesion(manifest, CLASSES, tmp_path / "b.keras", settings=SETTINGS, cache=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["again.keras"]
+    assert {path.name for path in tmp_path.iterdir()} == {"again.keras", "pixels"}
 
 
 def test_a_damaged_cache_is_survived(
@@ -157,13 +276,26 @@ def test_a_damaged_cache_is_survived(
 ) -> None:
     damaged = tmp_path / "cache"
     shutil.copytree(cache, damaged)
-    (kept,) = damaged.iterdir()
-    kept.write_bytes(kept.read_bytes()[:1000])
+    (features,) = damaged.glob("features-*.npz")
+    (whole,) = cache.glob("features-*.npz")
+    pixels = sorted(path for path in damaged.glob("pixels/**/*") if path.is_file())
+    assert len(pixels) == len(manifest.images)
+    for kept in (features, pixels[0]):
+        kept.write_bytes(kept.read_bytes()[:1000])
     out = tmp_path / "again.keras"
     again = train_lesion(manifest, CLASSES, out, settings=SETTINGS, cache=damaged)
     # Sums run in another order from time to time, so that weights may differ in a last digit.
     assert again.out_of_fold.scores == pytest.approx(trained.out_of_fold.scores, abs=1e-4)
-    assert kept.stat().st_size == next(cache.iterdir()).stat().st_size
+    assert features.stat().st_size == whole.stat().st_size
+    assert pixels[0].read_bytes() == (cache / pixels[0].relative_to(damaged)).read_bytes()
+
+
+def test_without_a_cache_nothing_is_kept_and_the_model_is_the_same(
+    trained: Trained, manifest: Manifest, tmp_path: Path
+) -> None:
+    again = train_lesion(manifest, CLASSES, tmp_path / "again.keras", settings=SETTINGS)
+    assert again.out_of_fold.scores == pytest.approx(trained.out_of_fold.scores, abs=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["again.keras"]
 
 
 def with_images(manifest: Manifest, *more: LabelledImage) -> Manifest:
@@ -229,16 +361,18 @@ def test_one_label_is_refused_before_any_work(manifest: Manifest, tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (Settings(backbone="efficientnet_lite9"), "unknown backbone 'efficientnet_lite9'; use one"),
-        (Settings(resize="bilinear"), "unknown resize method 'bilinear'; did you mean"),
-        (Settings(rule="youden"), "there is no threshold rule 'youden'"),
+        ({"backbone": "efficientnet_lite9"}, "unknown backbone 'efficientnet_lite9'; use one"),
+        ({"resize": "bilinear"}, "unknown resize method 'bilinear'; did you mean"),
+        ({"rule": "accuracy=0.9"}, "there is no threshold rule 'accuracy=0.9'"),
+        ({"group": "patient"}, "unknown grouping 'patient'; did you mean patient_id"),
+        ({"calibrate": "isotonic"}, "unknown calibration 'isotonic'; did you mean"),
     ],
 )
 def test_unknown_settings_are_wrong_usage(
-    manifest: Manifest, tmp_path: Path, settings: Settings, words: str
+    manifest: Manifest, tmp_path: Path, settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        train_lesion(manifest, CLASSES, tmp_path / "m.keras", settings=settings)
+        train_lesion(manifest, CLASSES, tmp_path / "m.keras", settings=Settings(**settings))
     assert words in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -281,6 +415,8 @@ def test_on_real_photos_the_features_mean_something(data_dir: Path, tmp_path: Pa
     assert 0.90 <= threshold.sensitivity.value < 0.91
     assert threshold.specificity.value > 0.35
     assert threshold.chosen_on.n == len(trained.images) == 1966
+    assert threshold.table is not None
+    assert len(threshold.table) == 13
     shipped = load_keras(Path(__file__).parents[2] / "samples" / "lesion.keras").contract
     assert isinstance(shipped, ClassifierContract)
     # The shipped model comes from this very training, and processors differ in last digits.

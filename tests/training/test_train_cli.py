@@ -24,13 +24,15 @@ from lesionlite_runtime.contract_fields import (
     ChosenOn,
     ImageInput,
     Interval,
+    OperatingPoint,
     Provenance,
     ScoreOutput,
     Threshold,
 )
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_training import lesion
-from lesionlite_training.head import OutOfFold
+from lesionlite_training.calibration import Agreement, Calibration, Measured
+from lesionlite_training.folds import Grouping, OutOfFold
 
 Capture = pytest.CaptureFixture[str]
 
@@ -171,12 +173,12 @@ Fake = Callable[..., Call]
 def fake_training(monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Puts a finished model in the place of `train_lesion`; returns what that was called with."""
 
-    def install(unusable: bool = False) -> Call:
+    def install(unusable: bool = False, calibration: Measured | None = None) -> Call:
         call: Call = {}
 
         def train_lesion(manifest: Any, classes: Any, out: Path, **settings: Any) -> lesion.Trained:
             call.update(manifest=manifest, classes=classes, out=out, **settings)
-            return _trained(out, manifest.images, unusable)
+            return replace(_trained(out, manifest.images, unusable), calibration=calibration)
 
         monkeypatch.setattr(lesion, "train_lesion", train_lesion)
         return call
@@ -198,6 +200,7 @@ def _trained(out: Path, images: tuple[LabelledImage, ...], unusable: bool) -> le
             ChosenOn("out_of_fold", 100, 20),
             Interval(0.9, 0.68, 0.99),
             Interval(0.5, 0.39, 0.61),
+            (OperatingPoint(0.25, Interval(0.9, 0.68, 0.99), Interval(0.5, 0.39, 0.61)),),
         ),
         provenance=Provenance("ab" * 32, "none", {}, None, None, {}),
         parity=None,
@@ -215,6 +218,8 @@ def _trained(out: Path, images: tuple[LabelledImage, ...], unusable: bool) -> le
         fold_aucs=(0.78, 0.82),
         images=prepared,
         out_of_fold=OutOfFold(np.linspace(0.25, 0.75, len(images)), np.arange(len(images)) % 2),
+        grouping=Grouping(("lesion_id",), ("a", "b", "b"), 1),
+        calibration=None,
         unusable=(broken,) if unusable else (),
     )
 
@@ -233,7 +238,8 @@ def test_lesion_prints_figures_with_intervals(
 ) -> None:
     call = fake_training()
     out, scores = tmp_path / "m.keras", tmp_path / "scores.csv"
-    options = ("--folds", 3, "--seed", 7, "--at", "sensitivity=0.95", "--no-cache")
+    options = ["--folds", 3, "--seed", 7, "--at", "sensitivity=0.95", "--no-cache"]
+    options += ["--group", "lesion_id", "--calibrate", "platt"]
     assert train("lesion", "--data", folder, "-o", out, "--scores", scores, *options) == 0
     assert capsys.readouterr().out.splitlines() == [
         "images     100, 20 of them labelled 1",
@@ -241,11 +247,17 @@ def test_lesion_prints_figures_with_intervals(
         "threshold  0.2500 by sensitivity=0.90; out of fold:",
         "           sensitivity 0.900 (0.680 to 0.990)",
         "           specificity 0.500 (0.390 to 0.610)",
+        "others     the same scores, for other thresholds (* the chosen one):",
+        "           threshold  sensitivity             specificity",
+        "           0.2500     0.900 (0.680 to 0.990)  0.500 (0.390 to 0.610)  *",
         f"scores     {scores}",
         f"saved      {out}, model {'ab' * 6}",
         f"next       lesionlite export {out} --data {folder} --out {tmp_path / 'm.tflite'}",
     ]
-    assert call["settings"] == lesion.Settings(folds=3, seed=7, rule="sensitivity=0.95")
+    wanted = lesion.Settings(
+        folds=3, seed=7, group="lesion_id", rule="sensitivity=0.95", calibrate="platt"
+    )
+    assert call["settings"] == wanted
     assert call["cache"] is None
     assert call["classes"]["melanoma"] == 1
     with scores.open(newline="") as stream:
@@ -281,7 +293,16 @@ def test_lesion_json_and_an_unusable_image(
             "rule": "sensitivity=0.90",
             "sensitivity": {"value": 0.9, "low": 0.68, "high": 0.99},
             "specificity": {"value": 0.5, "low": 0.39, "high": 0.61},
+            "table": [
+                {
+                    "threshold": 0.25,
+                    "sensitivity": {"value": 0.9, "low": 0.68, "high": 0.99},
+                    "specificity": {"value": 0.5, "low": 0.39, "high": 0.61},
+                }
+            ],
         },
+        "grouping": {"by": ["lesion_id"], "groups": 2, "without_id": 1},
+        "calibration": None,
         "scores": None,
         "unusable": [{"file": "bad.jpg", "message": "bad.jpg: cut off"}],
     }
@@ -293,8 +314,49 @@ def test_lesion_json_and_an_unusable_image(
 
 
 @pytest.mark.parametrize(
+    ("kind", "intercept", "shown"),
+    [
+        ("platt", -0.25, "calibrated by platt: logit x 0.5000 -0.2500; on images outside the fit:"),
+        (
+            "temperature",
+            0.0,
+            "calibrated by temperature: logit x 0.5000; on images outside the fit:",
+        ),
+    ],
+)
+def test_lesion_shows_what_a_calibration_did(
+    folder: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    fake_training: Fake,
+    kind: str,
+    intercept: float,
+    shown: str,
+) -> None:
+    line = Calibration(kind, 0.5, intercept)
+    measured = Measured(line, Agreement(0.2, 0.15), Agreement(0.125, 0.03))
+    fake_training(calibration=measured)
+    out = tmp_path / "m.keras"
+    assert train("lesion", "--data", folder, "-o", out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index(shown)
+    assert lines[place + 1 : place + 3] == [
+        "           Brier score 0.2000 before, 0.1250 after",
+        "           calibration error 0.1500 before, 0.0300 after",
+    ]
+    assert train("lesion", "--data", folder, "-o", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["calibration"] == measured.to_json()
+
+
+@pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (["--group", "patient"], "Invalid value for '--group'"),
+        (["--calibrate", "isotonic"], "Invalid value for '--calibrate'"),
+        (
+            ["--at", "sensitivity"],
+            "there is no threshold rule 'sensitivity'; pass sensitivity=0.90",
+        ),
         (["--label", "nevus=2"], "--label nevus=2 is not of the form CLASS=0 or CLASS=1"),
         (["--scores", "m.keras"], "m.keras: --scores and --out name the same file; name two"),
         (["--folds", "1"], "Invalid value for '--folds'"),

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: unreadable images, copies within and across its splits."""
+"""What is wrong with a data set: unreadable images, copies, and ids that its splits share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from lesionlite_training.duplicates import (
     fingerprint,
     near_pairs,
 )
+from lesionlite_training.shared_ids import SharedId, shared_ids
 
 CHECK_SCHEMA = "lesionlite.data_check/1"
 EQUAL, NEAR = "equal", "near"
@@ -111,6 +112,7 @@ class DataCheck:
 
     sets: tuple[CheckedSet, ...]
     copies: tuple[Copy, ...]
+    shared: tuple[SharedId, ...] = ()
 
     @property
     def unreadable(self) -> tuple[Unusable, ...]:
@@ -132,6 +134,9 @@ class DataCheck:
             },
             "limits": {"coarse_bits": COARSE_LIMIT, "fine_bits": FINE_LIMIT},
             "copies": [copy.to_json(self.sets) for copy in self.copies],
+            "shared_ids": [
+                shared.to_json([one.split for one in self.sets]) for shared in self.shared
+            ],
         }
 
 
@@ -139,6 +144,8 @@ def check_manifests(
     paths: Sequence[str | os.PathLike[str]], report: Reporter | None = None
 ) -> DataCheck:
     """Read every image that the manifests list, and find copies within and across them.
+
+    Patients and lesions with images in several manifests are found by their ids.
 
     Args:
         paths: manifest CSVs, one a split.
@@ -182,7 +189,7 @@ def check_manifests(
         )
         for place, manifest in enumerate(manifests)
     )
-    return DataCheck(sets, copies)
+    return DataCheck(sets, copies, tuple(shared_ids(manifests)))
 
 
 def _refuse_twice(paths: Sequence[str | os.PathLike[str]]) -> None:

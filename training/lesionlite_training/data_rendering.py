@@ -13,6 +13,7 @@ from lesionlite_runtime.errors import printable
 from lesionlite_training.check import EQUAL, NEAR, CheckedSet, Copy, DataCheck
 from lesionlite_training.datasets import Fetched
 from lesionlite_training.manifest import SplitCount
+from lesionlite_training.shared_ids import ID_COLUMNS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,6 +65,13 @@ def print_check(check: DataCheck) -> None:
     for kind, words in ((EQUAL, "of equal pixels"), (NEAR, "of near-duplicates")):
         within, across = check.count(kind, False), check.count(kind, True)
         console.print(f"pairs {words}: {within} within a split, {across} across splits")
+    if check.shared:
+        console.print(_shared_table(check))
+    for column in ID_COLUMNS:
+        known = sum(column in image.facts for one in check.sets for image in one.manifest.images)
+        if known:
+            count = sum(shared.column == column for shared in check.shared)
+            console.print(f"{column}: known of {known} images, {count} ids in more than one split")
 
 
 def _sets_table(sets: Sequence[CheckedSet]) -> Table:
@@ -96,6 +104,14 @@ def _copies_table(check: DataCheck) -> Table:
             "" if copy.bits is None else str(copy.bits),
             _note(copy),
         )
+    return table
+
+
+def _shared_table(check: DataCheck) -> Table:
+    table = _table("column", "id", "images")
+    for shared in check.shared:
+        counts = (f"{check.sets[place].split} {n}" for place, n in shared.counts.items())
+        _add(table, shared.column, shared.value, ", ".join(counts))
     return table
 
 

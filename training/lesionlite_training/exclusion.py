@@ -27,7 +27,8 @@ def excluded(check: DataCheck) -> tuple[Excluded, ...]:
 
     Of the images that copies connect one stays: the first one of the set that was named last, since
     the set that proves is named after the one that trains. Where equal images have different labels
-    none of them stays, as nobody knows which label is right.
+    none of them stays, as nobody knows which label is right. A patient or lesion with images in
+    several sets keeps those of the last one.
     """
     found = [
         Excluded(Listed(place, item.image), f"cannot be read: {item.error.problem}")
@@ -47,6 +48,8 @@ def excluded(check: DataCheck) -> tuple[Excluded, ...]:
             for listed in group
             if listed != kept
         ]
+    gone = {item.listed for item in found}
+    found += [item for item in _shared(check) if item.listed not in gone]
     return tuple(sorted(found, key=lambda item: (item.listed.place, item.listed.image.path)))
 
 
@@ -70,6 +73,21 @@ def exclusion_csv(items: Sequence[Excluded], check: DataCheck) -> bytes:
             "the name of a file to leave out is no UTF-8, which a CSV cannot hold",
             "rename the file",
         ) from error
+
+
+def _shared(check: DataCheck) -> Iterator[Excluded]:
+    """The images of a patient or lesion that a later set has images of, each once."""
+    shared = {(item.column, item.value): item for item in check.shared}
+    for place, one in enumerate(check.sets):
+        for image in one.manifest.images:
+            found = (shared.get(pair) for pair in image.facts.items())
+            later = next((item for item in found if item and item.last > place), None)
+            if later is not None:
+                split = check.sets[later.last].split
+                yield Excluded(
+                    Listed(place, image),
+                    f"{later.column} {printable(later.value)} has images in {split} too",
+                )
 
 
 def _groups(copies: Sequence[Copy]) -> Iterator[tuple[list[Listed], list[Copy]]]:

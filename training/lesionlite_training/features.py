@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export.keras_model import network_sha256
 from lesionlite_export.progress import Reporter
-from lesionlite_export.representative import PreparedImage
+from lesionlite_export.representative import ImageTensor
 from lesionlite_runtime.errors import LesionliteError
 from lesionlite_runtime.files import whole_file
 
@@ -24,15 +23,8 @@ FLIPS = ((), (0,), (1,), (0, 1))
 """Axes of ``[H, W, 3]`` that each view of an image is flipped along: itself, and three flips."""
 
 
-def cache_folder() -> Path:
-    """Where features are kept: ``$LESIONLITE_CACHE``, or the user's cache folder."""
-    named = os.environ.get("LESIONLITE_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(named) if named else Path(base or Path.home() / ".cache", "lesionlite")
-
-
 def features_of(
-    backbone: Any, images: Sequence[PreparedImage], cache: Path | None, report: Reporter
+    backbone: Any, images: Sequence[ImageTensor], cache: Path | None, report: Reporter
 ) -> NDArray[np.float32]:
     """The features of each image in each of its views, float32 ``[n, views, features]``.
 
@@ -67,7 +59,7 @@ def _run(backbone: Any, views: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[
         yield np.asarray(backbone.predict_on_batch(np.stack(chunk)))
 
 
-def _key(backbone: Any, images: Sequence[PreparedImage]) -> str:
+def _key(backbone: Any, images: Sequence[ImageTensor]) -> str:
     digest = hashlib.sha256(f"{network_sha256(backbone)} {FLIPS}".encode())
     for image in images:
         digest.update(image.sha256.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export.progress import Reporter
 from lesionlite_export.statistics import Labels, Scores
-from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_training.folds import Folds, OutOfFold
 
 # docs/training.md has the fold AUCs that this strength was chosen by.
 REGULARIZATION = 0.003
@@ -32,14 +33,6 @@ class Head:
             return np.asarray(1.0 / (1.0 + np.exp(-logits)))
 
 
-@dataclass(frozen=True)
-class OutOfFold:
-    """Each image's score by a head that did not see it, and the fold that it was held out in."""
-
-    scores: Scores
-    folds: NDArray[np.int64]
-
-
 def fit_head(
     features: NDArray[np.float32], labels: Labels, regularization: float = REGULARIZATION
 ) -> Head:
@@ -50,6 +43,25 @@ def fit_head(
         labels: int64 ``[n]``.
         regularization: scikit-learn's C, the inverse strength of the L2 penalty.
     """
+    kernel, bias = fit_logits(features, labels, 1, regularization)
+    return Head(kernel[:, 0].astype(np.float32), float(bias[0]))
+
+
+def fit_logits(
+    features: NDArray[np.float32], answers: Labels, units: int, regularization: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `fit_head`, for a sigmoid (``units`` 1) or a softmax over classes.
+
+    Args:
+        features: float32 ``[n, views, features]``.
+        answers: int64 ``[n]``: labels for 1 unit, else the class, 0 to ``units - 1``, each of which
+            must occur.
+        units: logits wanted.
+        regularization: see `fit_head`.
+
+    Returns:
+        Kernel float64 ``[features, units]`` and bias float64 ``[units]``.
+    """
     from sklearn.linear_model import LogisticRegression
 
     n, views, size = features.shape
@@ -58,43 +70,46 @@ def fit_head(
     model = LogisticRegression(C=regularization, max_iter=1000)
     model.fit(
         (rows - mean) / spread,
-        np.repeat(labels, views),
+        np.repeat(answers, views),
         sample_weight=np.full(n * views, 1 / views),
     )
-    weights = model.coef_[0] / spread
-    bias = float(model.intercept_[0] - weights @ mean)
-    return Head(weights.astype(np.float32), bias)
+    kernel = (model.coef_ / spread).T
+    bias = model.intercept_ - mean @ kernel
+    if units == kernel.shape[1]:
+        return kernel, bias
+    # Of two classes scikit-learn fits the second one's logit alone; the first one's is 0.
+    return np.column_stack([np.zeros(size), kernel]), np.array([0.0, bias[0]])
+
+
+def random_logits(
+    size: int, units: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A kernel ``[size, units]`` by Glorot and Bengio 2010 (uniform), and a bias of 0."""
+    limit = math.sqrt(6 / (size + units))
+    kernel = np.random.default_rng(seed).uniform(-limit, limit, (size, units))
+    return kernel, np.zeros(units)
 
 
 def out_of_fold(
     features: NDArray[np.float32],
     labels: Labels,
-    folds: int,
-    seed: int,
+    folds: Folds,
     report: Reporter,
     regularization: float = REGULARIZATION,
 ) -> OutOfFold:
     """Scores of the upright view of each image by the head of the folds that it is not in.
 
-    Raises:
-        UnusableInput: when a label has fewer images than there are folds.
-        UsageError: for fewer than 2 folds.
+    Args:
+        features: float32 ``[n, views, features]``.
+        labels: int64 ``[n]``.
+        folds: int64 ``[n]``, from `assign_folds`.
+        report: who is told of the progress.
+        regularization: see `fit_head`.
     """
-    from sklearn.model_selection import StratifiedKFold
-
-    if folds < 2:
-        raise UsageError(f"{folds} folds are too few", "pass 2 or more")
-    fewest = int(min(np.sum(labels == 0), np.sum(labels == 1)))
-    if fewest < folds:
-        raise UnusableInput(
-            f"one label has {fewest} images, fewer than the {folds} folds",
-            "add images, or pass fewer --folds",
-        )
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    scores, fold_of = np.zeros(len(labels)), np.zeros(len(labels), np.int64)
-    splits = list(splitter.split(np.zeros((len(labels), 1)), labels))
-    for number, (inside, outside) in enumerate(report.track(splits, "Fitting folds", folds)):
+    scores = np.zeros(len(labels))
+    numbers = np.unique(folds)
+    for number in report.track(numbers, "Fitting folds", len(numbers)):
+        inside, outside = folds != number, folds == number
         head = fit_head(features[inside], labels[inside], regularization)
         scores[outside] = head.scores(features[outside, 0])
-        fold_of[outside] = number
-    return OutOfFold(scores, fold_of)
+    return OutOfFold(scores, folds)

@@ -12,8 +12,11 @@ from typing import Any
 
 from lesionlite_export.rendering import interval_text
 from lesionlite_export.statistics import interval_json
+from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.errors import printable
+from lesionlite_runtime.threshold_table import table_lines
 from lesionlite_training import lesion, linear
+from lesionlite_training.calibration import Measured
 
 TRAINING_SCHEMA = "lesionlite.training/1"
 
@@ -50,7 +53,7 @@ def linear_json(trained: linear.Trained) -> dict[str, Any]:
 
 
 def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
-    """Counts, out-of-fold AUC, threshold with its figures, and paths, a line each."""
+    """Counts, out-of-fold figures, threshold with its table, and paths, a line each."""
     threshold, folds = trained.contract.threshold, trained.fold_aucs
     chosen_on = threshold.chosen_on
     yield f"images     {chosen_on.n}, {chosen_on.positives} of them labelled 1"
@@ -61,6 +64,12 @@ def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
     yield f"threshold  {threshold.value:.4f} by {threshold.rule}; out of fold:"
     yield f"{'':<10} sensitivity {interval_text(threshold.sensitivity)}"
     yield f"{'':<10} specificity {interval_text(threshold.specificity)}"
+    if threshold.table is not None:
+        yield "others     the same scores, for other thresholds (* the chosen one):"
+        for line in table_lines(to_json(threshold.table), threshold.value):
+            yield f"{'':<10} {line}"
+    if trained.calibration is not None:
+        yield from _calibration_lines(trained.calibration)
     if scores is not None:
         yield f"scores     {printable(str(scores))}"
     yield _saved(trained)
@@ -84,7 +93,10 @@ def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:
             "rule": threshold.rule,
             "sensitivity": interval_json(threshold.sensitivity),
             "specificity": interval_json(threshold.specificity),
+            "table": to_json(threshold.table),
         },
+        "grouping": trained.grouping.to_json(),
+        "calibration": None if trained.calibration is None else trained.calibration.to_json(),
         "scores": None if scores is None else str(scores),
         "unusable": [
             {"file": str(u.image.path), "message": str(u.error)} for u in trained.unusable
@@ -111,6 +123,15 @@ def next_line(model: Path, data: Path | None = None) -> str:
     return (
         f"next       {printable(shlex.join([*words, '--out', str(model.with_suffix('.tflite'))]))}"
     )
+
+
+def _calibration_lines(measured: Measured) -> Iterator[str]:
+    line, before, after = measured.calibration, measured.before, measured.after
+    intercept = f" {line.intercept:+.4f}" if line.intercept else ""
+    shown = f"logit x {line.slope:.4f}{intercept}"
+    yield f"calibrated by {line.kind}: {shown}; on images outside the fit:"
+    yield f"{'':<10} Brier score {before.brier:.4f} before, {after.brier:.4f} after"
+    yield f"{'':<10} calibration error {before.ece:.4f} before, {after.ece:.4f} after"
 
 
 def _head(trained: linear.Trained | lesion.Trained) -> dict[str, Any]:

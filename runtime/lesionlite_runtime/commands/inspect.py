@@ -12,6 +12,7 @@ from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option
 from lesionlite_runtime.errors import printable
 from lesionlite_runtime.inspection import inspect
+from lesionlite_runtime.threshold_table import table_lines
 
 
 @click.command("inspect")
@@ -35,7 +36,13 @@ def command(model: Path, as_json: bool) -> None:
         click.echo(f"{'operators':<10} {counts}")
     click.echo(f"{'file':<10} sha256 {report['file_sha256']}")
     click.echo("contract")
-    _show(report["contract"], 1)
+    threshold = dict(report["contract"]["threshold"] or {})
+    table = threshold.pop("table", None)
+    _show({**report["contract"], "threshold": threshold or None}, 1)
+    if table is not None:
+        click.echo("thresholds, on the scores that the contract's (*) was chosen on")
+        for line in table_lines(table, threshold["value"]):
+            click.echo(f"  {line}")
 
 
 def _show(value: dict[str, Any], depth: int) -> None:

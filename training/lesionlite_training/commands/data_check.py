@@ -33,7 +33,8 @@ def command(
     """Find unreadable images, and copies within and across manifests; one CSV is one split.
 
     Copies have equal pixels; near-duplicates look the same by their perceptual hashes, also turned
-    or mirrored. Name the split that proves last: of copies, the one that stays is there.
+    or mirrored. Patients and lesions in several splits are found where the manifests name them.
+    Name the split that proves last: of copies, the one that stays is there.
 
     Example: lesionlite data check train.csv valid.csv --write-exclude copies.csv
     """

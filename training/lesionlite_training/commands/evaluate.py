@@ -6,10 +6,16 @@ from pathlib import Path
 
 import click
 
-from lesionlite_export.commands.options import label_option, parse_labels, path_type
+from lesionlite_export.commands.options import (
+    force_option,
+    label_option,
+    parse_labels,
+    path_type,
+)
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option, threshold_option
-from lesionlite_runtime.errors import SomeInputsFailed
+from lesionlite_runtime.errors import SomeInputsFailed, printable
+from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE
 
 
 @click.command("evaluate")
@@ -21,54 +27,93 @@ from lesionlite_runtime.errors import SomeInputsFailed
     help="Manifest CSV, or a folder in the ISIC layout (valid).",
 )
 @threshold_option
+@click.option(
+    "--at",
+    "rule",
+    metavar="RULE",
+    help="Choose the threshold on these very images by a rule, such as sensitivity=0.90. That "
+    "flatters the model, so it needs --yes-optimistic.",
+)
+@click.option(
+    "--yes-optimistic",
+    is_flag=True,
+    help="Give figures that are known to flatter the model, and say so in them.",
+)
+@click.option(
+    "--prevalence",
+    type=float,
+    default=DEFAULT_PREVALENCE,
+    show_default=True,
+    help="Share of melanoma where the model is to be used, for PPV and NPV; an assumption to be "
+    "replaced by your own.",
+)
+@click.option("--scores", type=path_type, help="Write each image's score and decision to this CSV.")
+@click.option(
+    "--submission", type=path_type, help="Write image ids and melanoma scores for ISIC to this CSV."
+)
+@click.option(
+    "--plots",
+    type=path_type,
+    help="Write ROC and precision-recall curves, confusion matrix, reliability diagram, score "
+    "histogram, and a gallery of right and wrong decisions as PNG into this folder.",
+)
 @label_option
+@force_option
 @json_option
 @quiet_option
 def command(
     model: Path,
     data: Path,
     threshold: float | None,
+    rule: str | None,
+    yes_optimistic: bool,
+    prevalence: float,
+    scores: Path | None,
+    submission: Path | None,
+    plots: Path | None,
     labels: tuple[str, ...],
+    force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Measure a .keras or a .tflite on labelled photos; every figure has its 95 % interval.
 
-    Example: lesionlite evaluate model.int8.tflite --data valid.csv --json
+    Where the manifest knows patients or lesions, intervals take account of several images of one;
+    where it has age, sex, site or skin type, the figures are given by each.
+
+    Example: lesionlite evaluate model.int8.tflite --data valid.csv --plots plots --json
     """
     from lesionlite_export.manifest import read_images
     from lesionlite_export.progress import reporter
-    from lesionlite_export.rendering import interval_text
-    from lesionlite_runtime.classifier import check_threshold
     from lesionlite_runtime.container import read_contract
     from lesionlite_runtime.contract import classifier_contract
     from lesionlite_training.evaluate import evaluate_model
+    from lesionlite_training.evaluation.files import Outputs, check_outputs, write_outputs
+    from lesionlite_training.evaluation.rendering import print_evaluation
 
-    if threshold is not None:
-        check_threshold(threshold)
     label_map = parse_labels(labels)
     contract = classifier_contract(read_contract(model), str(model))
     manifest = read_images(data, "valid", label_map or contract.output.classes)
-    result = evaluate_model(model, manifest, threshold=threshold, report=reporter(quiet))
+    outputs = Outputs(scores, submission, plots, force)
+    check_outputs(outputs, manifest)
+    result = evaluate_model(
+        model,
+        manifest,
+        threshold=threshold,
+        rule=rule,
+        prevalence=prevalence,
+        yes_optimistic=yes_optimistic,
+        report=reporter(quiet),
+    )
+    written = write_outputs(outputs, result)
     if as_json:
         click.echo(json_line(result.to_json()))
     else:
-        counts = result.operating
-        click.echo(f"images       {result.n}, {result.positives} of them labelled 1")
-        click.echo(f"AUC          {interval_text(result.auc)}")
-        click.echo(f"threshold    {result.threshold:.4f}")
-        click.echo(
-            f"sensitivity  {interval_text(counts.sensitivity)}: {counts.true_positives} referred, "
-            f"{counts.false_negatives} missed"
-        )
-        click.echo(
-            f"specificity  {interval_text(counts.specificity)}: {counts.true_negatives} not "
-            f"referred, {counts.false_positives} referred"
-        )
-        click.echo(
-            f"accuracy     {interval_text(result.accuracy)}; never referring gives "
-            f"{result.always_benign:.3f}"
-        )
+        print_evaluation(result)
+        for path in written:
+            click.echo(f"written    {printable(str(path))}")
+    for warning in result.warnings:
+        click.echo(f"lesionlite: {warning}", err=True)
     for item in result.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
     if result.unusable:

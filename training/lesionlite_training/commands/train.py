@@ -6,38 +6,16 @@ from pathlib import Path
 
 import click
 
-from lesionlite_export.commands.options import force_option, parse_labels, path_type
-from lesionlite_export.manifest import DEFAULT_CLASSES
+from lesionlite_export.commands.options import force_option, path_type
 from lesionlite_export.progress import reporter
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
-from lesionlite_runtime.errors import SomeInputsFailed, UsageError
-from lesionlite_runtime.files import check_output_path, write_whole
-from lesionlite_runtime.resize import PILLOW_BILINEAR, RESIZE_METHODS
-from lesionlite_training import lesion, linear
-from lesionlite_training.features import cache_folder
-from lesionlite_training.labels import training_set
+from lesionlite_runtime.errors import UsageError
+from lesionlite_training import linear
+from lesionlite_training.commands.train_lesion import command as lesion_command
+from lesionlite_training.commands.train_options import out_option, seed_option
 from lesionlite_training.points import read_points
-from lesionlite_training.rendering import (
-    lesion_json,
-    lesion_lines,
-    linear_json,
-    linear_lines,
-    next_line,
-    scores_csv,
-)
-from lesionlite_training.threshold import DEFAULT_RULE
-
-MAX_SEED = 2**31 - 1
-
-out_option = click.option("-o", "--out", type=path_type, required=True, help="Path of the .keras.")
-seed_option = click.option(
-    "--seed",
-    type=click.IntRange(0, MAX_SEED),
-    default=0,
-    show_default=True,
-    help="Seed of what is drawn at random.",
-)
+from lesionlite_training.rendering import linear_json, linear_lines, next_line
 
 
 @click.group("train")
@@ -128,109 +106,4 @@ def linear_command(
         click.echo(next_line(out))
 
 
-@command.command("lesion", short_help="A classifier of skin photos.")
-@click.option(
-    "--data",
-    type=path_type,
-    required=True,
-    help="Folder in the ISIC layout (its train is taken), or a manifest CSV.",
-)
-@click.option(
-    "--label",
-    "labels",
-    metavar="CLASS=0|1",
-    multiple=True,
-    help="Label of a class folder, once for each; by default "
-    f"{', '.join(f'{name}={label}' for name, label in DEFAULT_CLASSES.items())}.",
-)
-@click.option(
-    "--backbone",
-    default=lesion.Settings.backbone,
-    show_default=True,
-    help="Pretrained network under the head.",
-)
-@click.option(
-    "--resize",
-    type=click.Choice(RESIZE_METHODS),
-    default=PILLOW_BILINEAR,
-    show_default=True,
-    help="How photos are brought to the network's size, here and on every device.",
-)
-@click.option(
-    "--folds",
-    type=click.IntRange(2),
-    default=lesion.Settings.folds,
-    show_default=True,
-    help="Number of folds that the out-of-fold scores come from.",
-)
-@click.option(
-    "--at",
-    "rule",
-    default=DEFAULT_RULE,
-    show_default=True,
-    help="Rule that chooses the threshold on the out-of-fold scores.",
-)
-@click.option("--scores", type=path_type, help="Write each image's out-of-fold score to this CSV.")
-@click.option("--no-cache", is_flag=True, help="Compute the features anew, and do not keep them.")
-@seed_option
-@out_option
-@force_option
-@json_option
-@quiet_option
-def lesion_command(
-    data: Path,
-    labels: tuple[str, ...],
-    backbone: str,
-    resize: str,
-    folds: int,
-    rule: str,
-    scores: Path | None,
-    no_cache: bool,
-    seed: int,
-    out: Path,
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Train a skin-lesion classifier: a pretrained backbone, and a head on its features.
-
-    The figures are out of fold: each image is scored by a head that did not see it. Features are
-    kept between runs, in $LESIONLITE_CACHE or the user's cache folder.
-
-    Example: lesionlite train lesion --data isic2017 --out lesion.keras
-    """
-    label_map = parse_labels(labels)
-    if scores is not None:
-        check_output_path(scores, force)
-        if scores.resolve() == out.resolve():
-            raise UsageError("--scores and --out name the same file", "name two", scores)
-    manifest, classes = training_set(data, label_map)
-    trained = lesion.train_lesion(
-        manifest,
-        classes,
-        out,
-        settings=lesion.Settings(
-            backbone=backbone, resize=resize, folds=folds, seed=seed, rule=rule
-        ),
-        cache=None if no_cache else cache_folder(),
-        force=force,
-        report=reporter(quiet),
-    )
-    if scores is not None:
-        write_whole(scores, scores_csv(trained), force)
-    if as_json:
-        click.echo(json_line(lesion_json(trained, scores)))
-    else:
-        for line in lesion_lines(trained, scores):
-            click.echo(line)
-        if data.is_dir() and not quiet:
-            click.echo(next_line(out, data))
-    for item in trained.unusable:
-        click.echo(f"lesionlite: {item.error}", err=True)
-    if trained.unusable:
-        raise SomeInputsFailed(
-            f"{len(trained.unusable)} of {len(manifest.images)} images could not be used, and the "
-            "model was trained on the others",
-            "see the reasons above",
-            out,
-        )
+command.add_command(lesion_command)

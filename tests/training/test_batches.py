@@ -1,0 +1,95 @@
+"""Batches: both loaders show the same, whatever the epoch they start from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lesionlite_training.batches import (
+    Batch,
+    Examples,
+    loader_of,
+    numpy_batches,
+    tf_data_batches,
+)
+
+
+def examples(n: int = 11, batch: int = 4, seed: int = 3) -> Examples:
+    """Inputs that tell which example they are, with noise in the place of augmentation."""
+
+    def read(index: int, generator: np.random.Generator) -> np.ndarray:
+        return np.array([[index, generator.integers(1000)]], np.uint8 if n < 200 else np.int64)
+
+    targets = np.arange(n, dtype=np.float32)[:, np.newaxis]
+    return Examples(read, targets, np.linspace(1, 2, n, dtype=np.float32), batch, seed)
+
+
+def equal(one: list[Batch], two: list[Batch]) -> bool:
+    return len(one) == len(two) and all(
+        a.dtype == b.dtype and np.array_equal(a, b)
+        for left, right in zip(one, two, strict=True)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def test_an_epoch_shows_each_example_once_and_leaves_out_the_rest() -> None:
+    batches = list(numpy_batches(examples(), 0, 1))
+    assert [len(inputs) for inputs, _, _ in batches] == [4, 4]
+    shown = np.concatenate([inputs[:, 0, 0] for inputs, _, _ in batches])
+    assert len(set(shown.tolist())) == 8
+    targets = np.concatenate([t[:, 0] for _, t, _ in batches])
+    assert np.array_equal(shown, targets)
+    weights = np.concatenate([w for _, _, w in batches])
+    assert np.array_equal(weights, examples().weights[shown])
+
+
+def test_epochs_differ_in_order_and_in_augmentation() -> None:
+    one = list(numpy_batches(examples(), 0, 1))
+    two = list(numpy_batches(examples(), 1, 2))
+    assert not np.array_equal(one[0][1], two[0][1])
+    noise = [
+        {int(i[0]): int(i[1]) for inputs, _, _ in batches for i in inputs[:, 0]}
+        for batches in (one, two)
+    ]
+    common = noise[0].keys() & noise[1].keys()
+    assert any(noise[0][key] != noise[1][key] for key in common)
+
+
+def test_seeds_differ() -> None:
+    one = next(numpy_batches(examples(seed=0), 0, 1))
+    two = next(numpy_batches(examples(seed=1), 0, 1))
+    assert not np.array_equal(one[1], two[1])
+
+
+def test_a_later_start_shows_what_the_whole_run_shows() -> None:
+    whole = list(numpy_batches(examples(), 0, 5))
+    assert equal(list(numpy_batches(examples(), 3, 5)), whole[6:])
+
+
+@pytest.mark.tensorflow
+def test_tf_data_shows_what_numpy_shows() -> None:
+    whole = list(numpy_batches(examples(), 0, 3))
+    assert equal(list(tf_data_batches(examples(), 0, 3)), whole)
+    assert equal(list(tf_data_batches(examples(), 2, 3)), whole[4:])
+
+
+def test_memory_is_bounded_by_what_is_read_ahead() -> None:
+    """A reader that is asked for a whole epoch before the first batch is used would hold it all."""
+    asked: list[int] = []
+
+    def read(index: int, generator: np.random.Generator) -> np.ndarray:
+        asked.append(index)
+        return np.zeros(1, np.uint8)
+
+    n = 400
+    many = Examples(read, np.zeros((n, 1), np.float32), np.ones(n, np.float32), 4, 0)
+    batches = numpy_batches(many, 0, 1)
+    next(batches)
+    assert len(asked) <= 4 * 5
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_tensorflow_gets_tf_data_and_the_others_numpy() -> None:
+    assert loader_of("tensorflow") is tf_data_batches
+    assert loader_of("jax") is numpy_batches
+    assert loader_of("torch") is numpy_batches

@@ -1,0 +1,1 @@
+"""How well a model tells labelled photos apart: figures, groups, plots, files and text."""

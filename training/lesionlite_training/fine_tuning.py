@@ -1,0 +1,289 @@
+"""Fine-tuning: a network for each fold, which scores its held-out images, and one for the file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite_export.keras_model import keras_outputs
+from lesionlite_export.progress import Reporter
+from lesionlite_export.representative import ImageTensor
+from lesionlite_export.statistics import Labels
+from lesionlite_runtime.contract_fields import ImageInput
+from lesionlite_runtime.errors import UnusableInput, printable
+from lesionlite_training.augment import get_augmentation
+from lesionlite_training.backbones import Backbone
+from lesionlite_training.batches import Examples
+from lesionlite_training.checkpoints import Arrays
+from lesionlite_training.configuration import FineTuning
+from lesionlite_training.features import BATCH
+from lesionlite_training.folds import Folds, OutOfFold, assign_folds
+from lesionlite_training.head import fit_logits, random_logits
+from lesionlite_training.networks import (
+    class_targets,
+    scaled_backbone,
+    score_network,
+    set_trainable,
+    trained_parameters,
+    training_network,
+)
+from lesionlite_training.readers import Reader, feature_reader, pixel_reader
+from lesionlite_training.trainer import Member, Watcher, train_member
+
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What all members learn from.
+
+    Attributes:
+        images: the images, as the contract has them.
+        labels: int64 ``[n]``.
+        class_names: the class of each image.
+        groups: the group of each; None where every image is its own.
+        features: float32 ``[n, views, features]`` of the frozen backbone; None where not needed.
+        classes: label of each class.
+    """
+
+    images: Sequence[ImageTensor]
+    labels: Labels
+    class_names: Sequence[str]
+    groups: Sequence[str] | None
+    features: NDArray[np.float32] | None
+    classes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, and where its state is kept.
+
+    Attributes:
+        backbone: the network under the head.
+        image_input: the contract's.
+        tuning: how it is trained.
+        seed: of order, augmentation and random weights.
+        regularization: of the head that training starts from.
+        cache: folder for decoded images; None to hold them in memory.
+        folder: of the run; each member has a folder in it.
+        watcher: see `Watcher`.
+    """
+
+    backbone: Backbone
+    image_input: ImageInput
+    tuning: FineTuning
+    seed: int
+    regularization: float
+    cache: Path | None
+    folder: Path
+    watcher: Watcher | None = None
+
+
+def fine_tune(
+    plan: Plan, data: TrainingSet, folds: Folds, report: Reporter
+) -> tuple[OutOfFold, Any]:
+    """Out-of-fold scores by the folds' networks, and the network trained on all images.
+
+    Raises:
+        UnusableInput: see `train_member`.
+    """
+    if plan.tuning.targets == "classes":
+        _check_classes(data)
+    augmentation = get_augmentation(plan.tuning.augmentation)
+    if plan.tuning.blocks == 0:
+        assert data.features is not None
+        reader = feature_reader(data.features, augmentation)
+    else:
+        reader = pixel_reader(data.images, plan.image_input, augmentation, plan.cache, report)
+    everything = np.arange(len(data.labels))
+    scores = np.zeros(len(data.labels))
+    numbers = [int(number) for number in np.unique(folds)]
+    try:
+        with _no_tracing_warnings():
+            for number in numbers:
+                name, folder = f"fold {number + 1} of {len(numbers)}", f"fold-{number}"
+                inside, outside = everything[folds != number], everything[folds == number]
+                network = _train(plan, data, reader, inside, name, folder, report)
+                scores[outside] = _scores(network, [data.images[i] for i in outside])
+            network = _train(plan, data, reader, everything, "the final network", FINAL, report)
+    except KeyboardInterrupt:
+        report.say(f"{plan.folder} keeps what is trained so far; --resume goes on from there")
+        raise
+    return OutOfFold(scores, folds), network
+
+
+@contextlib.contextmanager
+def _no_tracing_warnings() -> Iterator[None]:
+    """TensorFlow takes one network after another for one that is traced again and again."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_classes(data: TrainingSet) -> None:
+    for name in data.classes:
+        if name not in data.class_names:
+            raise UnusableInput(
+                f"no image has the class {printable(name)}",
+                "leave it out of the classes, or train with targets = label",
+            )
+    for item, name in zip(data.images, data.class_names, strict=True):
+        if name not in data.classes:
+            raise UnusableInput(
+                f"the image has no class, or one without a label ({printable(name)})",
+                "give it one, or train with targets = label",
+                item.image.path,
+            )
+
+
+def _scores(network: Any, images: Sequence[ImageTensor]) -> NDArray[np.float64]:
+    return np.concatenate(list(keras_outputs(network, (image.pixels for image in images))))
+
+
+def _train(
+    plan: Plan,
+    data: TrainingSet,
+    reader: Reader,
+    inside: NDArray[np.int64],
+    name: str,
+    folder: str,
+    report: Reporter,
+) -> Any:
+    """The score network of one member, trained on the images ``inside``."""
+    features = scaled_backbone(plan.backbone)
+    learn, judge = _split(plan, data, inside)
+    member = _member(plan, data, reader, learn, judge, features.get_weights(), name, folder)
+    shown = member.build(plan.tuning.stages[0].size)
+    total, trained = trained_parameters(shown)
+    report.say(f"{name}: {len(learn)} images, {total:,} parameters, {trained:,} of them trained")
+    weights = train_member(member, plan.tuning, plan.folder / folder, report, plan.watcher)
+    if plan.tuning.blocks == 0:
+        weights = [*features.get_weights(), *weights]
+    return score_network(features, weights, _positive(plan, data))
+
+
+def _split(
+    plan: Plan, data: TrainingSet, inside: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The images to learn from, and those that judge the epochs (none without validation)."""
+    if not plan.tuning.validation:
+        return inside, inside[:0]
+    groups = None if data.groups is None else [data.groups[i] for i in inside]
+    parts = round(1 / plan.tuning.validation)
+    try:
+        held = assign_folds(data.labels[inside], parts, plan.seed, groups) == 0
+    except UnusableInput as error:
+        raise UnusableInput(
+            f"no share of 1/{parts} can be held back from the images of a fold ({error.problem})",
+            "add images, or set another validation share",
+        ) from error
+    return inside[~held], inside[held]
+
+
+def _member(
+    plan: Plan,
+    data: TrainingSet,
+    reader: Reader,
+    learn: NDArray[np.int64],
+    judge: NDArray[np.int64],
+    backbone_weights: Arrays,
+    name: str,
+    folder: str,
+) -> Member:
+    tuning = plan.tuning
+    targets, weights = _targets(plan, data), _weights(plan, data, learn)
+    kernel, bias = _start(plan, data, learn, targets.shape[1])
+
+    def build(size: int | None) -> Any:
+        if tuning.blocks == 0:
+            return training_network(_feature_input(plan.backbone.feature_size), targets.shape[1])
+        network = training_network(scaled_backbone(plan.backbone, size), targets.shape[1])
+        set_trainable(network, plan.backbone, tuning.blocks, tuning.batch_norm)
+        return network
+
+    def examples(size: int | None) -> Examples:
+        read = reader(size, False)
+        return Examples(
+            lambda index, generator: read(int(learn[index]), generator),
+            targets[learn],
+            weights,
+            tuning.batch,
+            plan.seed,
+        )
+
+    def validation(size: int | None) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
+        read, generator = reader(size, True), np.random.default_rng(0)
+        for start in range(0, len(judge), BATCH):
+            chosen = judge[start : start + BATCH]
+            yield np.stack([read(int(i), generator) for i in chosen]), targets[chosen]
+
+    start = [kernel, bias] if tuning.blocks == 0 else [*backbone_weights, kernel, bias]
+    return Member(
+        name, folder, build, start, examples, validation if len(judge) else None, plan.seed
+    )
+
+
+def _feature_input(size: int) -> Any:
+    import keras
+
+    features = keras.Input((size,), name="features")
+    return keras.Model(features, features, name="features")
+
+
+def _targets(plan: Plan, data: TrainingSet) -> NDArray[np.float32]:
+    """float32 ``[n, 1]`` for labels, ``[n, classes]`` for classes, smoothed."""
+    smoothing = plan.tuning.label_smoothing
+    if plan.tuning.targets == "classes":
+        return class_targets(data.class_names, list(data.classes), smoothing)
+    labels = data.labels[:, np.newaxis]
+    return np.asarray(labels * (1 - smoothing) + smoothing / 2, np.float32)
+
+
+def _positive(plan: Plan, data: TrainingSet) -> list[bool] | None:
+    if plan.tuning.targets == "label":
+        return None
+    return [label == 1 for label in data.classes.values()]
+
+
+def _weights(plan: Plan, data: TrainingSet, learn: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The weight of each image in ``learn``, mean 1."""
+    names = (
+        np.array([data.class_names[i] for i in learn])
+        if plan.tuning.targets == "classes"
+        else data.labels[learn]
+    )
+    _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+    power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[plan.tuning.class_weights]
+    weights = counts[place].astype(np.float64) ** power
+    return np.asarray(weights / weights.mean(), np.float32)
+
+
+def _start(
+    plan: Plan, data: TrainingSet, learn: NDArray[np.int64], units: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The head's kernel ``[features, units]`` and bias ``[units]`` before training."""
+    if plan.tuning.head_start == "random" or data.features is None:
+        return random_logits(plan.backbone.feature_size, units, plan.seed)
+    if plan.tuning.targets == "classes":
+        names = list(data.classes)
+        answers = np.array([names.index(data.class_names[i]) for i in learn])
+        missing = [name for i, name in enumerate(names) if i not in answers]
+        if missing:
+            raise UnusableInput(
+                f"a fold's network would see no image of the class {printable(missing[0])}",
+                "add images of it, or train with targets = label",
+            )
+    else:
+        answers = data.labels[learn]
+    return fit_logits(data.features[learn], answers, units, plan.regularization)

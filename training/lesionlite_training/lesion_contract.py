@@ -1,0 +1,90 @@
+"""The contract of a trained skin model, with the record of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lesionlite_export.representative import ImageTensor, list_digest
+from lesionlite_export.statistics import Labels
+from lesionlite_export.tools import tool_versions
+from lesionlite_runtime.codec import to_json
+from lesionlite_runtime.contract import CLASSIFICATION, SCHEMA, ClassifierContract
+from lesionlite_runtime.contract_fields import (
+    ImageInput,
+    Provenance,
+    ScoreOutput,
+    Threshold,
+)
+from lesionlite_training.backbones import Backbone
+from lesionlite_training.calibration import Measured
+from lesionlite_training.configuration import Settings
+from lesionlite_training.folds import Grouping
+
+UNKNOWN_DIGEST = "0" * 64
+FROZEN = "frozen backbone, logistic head on four flips of each image"
+HEAD_ALONE = "frozen backbone, head by gradient descent"
+FINE_TUNED = "backbone and head by gradient descent"
+
+
+def image_input_of(backbone: Backbone, resize: str) -> ImageInput:
+    """What the contract says of the photos that ``backbone`` takes."""
+    size = backbone.input_size
+    return ImageInput("image", (1, size, size, 3), "uint8", "RGB", "exif", resize, "stretch")
+
+
+def training_record(
+    settings: Settings,
+    images: Sequence[ImageTensor],
+    labels: Labels,
+    grouping: Grouping,
+    calibration: Measured | None,
+) -> dict[str, Any]:
+    """What the contract keeps of data, method and seed."""
+    tuning = settings.fine_tuning
+    if tuning is None:
+        method: dict[str, Any] = {"method": FROZEN}
+    else:
+        method = {
+            "method": HEAD_ALONE if tuning.blocks == 0 else FINE_TUNED,
+            "fine_tuning": to_json(tuning),
+        }
+    return {
+        **method,
+        "n": len(images),
+        "positives": int(labels.sum()),
+        "images_sha256": list_digest(images),
+        "folds": settings.folds,
+        "grouping": grouping.to_json(),
+        "calibration": None if calibration is None else calibration.to_json(),
+        "seed": settings.seed,
+        "regularization": settings.regularization,
+    }
+
+
+def lesion_contract(
+    backbone: Backbone,
+    image_input: ImageInput,
+    classes: Mapping[str, int],
+    threshold: Threshold,
+    record: dict[str, Any],
+) -> ClassifierContract:
+    """The contract before export; the network's digest is not known yet."""
+    return ClassifierContract(
+        schema=SCHEMA,
+        task=CLASSIFICATION,
+        input=image_input,
+        output=ScoreOutput("score", "float32", ("benign", "malignant"), "malignant", dict(classes)),
+        threshold=threshold,
+        provenance=Provenance(
+            network_sha256=UNKNOWN_DIGEST,
+            backbone=backbone.name,
+            training={**record, "weights": backbone.weights, "weights_licence": backbone.licence},
+            calibration=None,
+            recipe=None,
+            tools=tool_versions(),
+        ),
+        parity=None,
+        flatbuffer_sha256=None,
+        flatbuffer_bytes=None,
+    )
