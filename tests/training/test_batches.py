@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lesionlite_runtime.errors import UnusableInput
 from lesionlite_training.batches import (
     Batch,
     Examples,
+    Loader,
     loader_of,
     numpy_batches,
     tf_data_batches,
@@ -71,6 +75,22 @@ def test_tf_data_shows_what_numpy_shows() -> None:
     whole = list(numpy_batches(examples(), 0, 3))
     assert equal(list(tf_data_batches(examples(), 0, 3)), whole)
     assert equal(list(tf_data_batches(examples(), 2, 3)), whole[4:])
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("loader", [numpy_batches, tf_data_batches])
+def test_a_fault_of_ours_comes_through(loader: Loader) -> None:
+    """TensorFlow would make one of its own of it."""
+
+    def read(index: int, generator: np.random.Generator) -> np.ndarray:
+        if index == 7:
+            raise UnusableInput("the image is gone", "", "7.jpg")
+        return np.zeros(1, np.uint8)
+
+    broken = replace(examples(), read=read)
+    with pytest.raises(UnusableInput) as caught:
+        list(loader(broken, 0, 3))
+    assert str(caught.value) == "7.jpg: the image is gone"
 
 
 def test_memory_is_bounded_by_what_is_read_ahead() -> None:

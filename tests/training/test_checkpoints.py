@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -80,11 +81,22 @@ def test_a_full_disk_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert read_checkpoint(path).epoch == 3
 
 
+class Program:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:
-    path = tmp_path / "c.npz"
-    np.savez(path, head=np.array([{"epoch": 1}], dtype=object))
+    path, made = tmp_path / "c.npz", tmp_path / "made"
+    np.savez(path, head=np.array([Program(made)], dtype=object))
     with pytest.raises(UnusableInput, match="cannot be read"):
         read_checkpoint(path)
+    assert not made.exists()
 
 
 @pytest.mark.parametrize("head", [b"", b"{}", b"[]", b"no json", b'{"epoch": 1}'])

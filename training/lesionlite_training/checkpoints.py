@@ -45,7 +45,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     kinds = (checkpoint.weights, checkpoint.optimizer, checkpoint.random)
     arrays = {
-        f"{kind}{i}": np.asarray(a, np.float32)
+        f"{kind}{i}": np.asarray(a)
         for kind, found in zip(_KINDS, kinds, strict=True)
         for i, a in enumerate(found)
     }
