@@ -128,6 +128,12 @@ def damages(kept: Path) -> Iterator[None]:
     flipped[len(good) // 2] ^= 255
     kept.write_bytes(flipped)
     yield
+    entry = good.rindex(b"PK\x01\x02")
+    for place, value in ((10, 99), (8, 1)):  # an unknown compression, and a password
+        spoilt = bytearray(good)
+        spoilt[entry + place] = value
+        kept.write_bytes(spoilt)
+        yield
     for arrays in (
         {"other": np.zeros(3)},
         {"features": np.zeros((21, 3, 72), np.float32)},
@@ -158,7 +164,7 @@ def test_a_damaged_cache_is_computed_anew(
         assert np.array_equal(run(counting, images, tmp_path), wanted)
         assert counting.images == before + 84
         rounds += 1
-    assert rounds == 12
+    assert rounds == 14
     assert list(tmp_path.iterdir()) == [kept]
 
 
