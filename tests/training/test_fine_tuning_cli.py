@@ -32,7 +32,8 @@ EPOCHS = 12
 
 # As the console script does it, but every epoch is kept, so that one can be waited for.
 PROGRAM = """
-import functools, sys
+import functools, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 from lesionlite_runtime.cli import main
 from lesionlite_training import fine_tuning, trainer
 fine_tuning.train_member = functools.partial(trainer.train_member, keep_every=0)
