@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
+Prep = TypeVar("Prep", bound="ImageTensor")
 
 
 class ImageTensor(Protocol):
@@ -71,6 +72,30 @@ def prepare(
             yield Unusable(image, error)
         else:
             yield PreparedImage(image, pixels, pixels_sha256(pixels))
+
+
+def usable_images(
+    items: Iterable[Prep | Unusable], source: str
+) -> tuple[tuple[Prep, ...], tuple[Unusable, ...]]:
+    """The images that can be used, and those that cannot.
+
+    Raises:
+        UnusableInput: when none can; ``source``, what lists them, is named in it.
+    """
+    images: list[Prep] = []
+    unusable: list[Unusable] = []
+    for item in items:
+        if isinstance(item, Unusable):
+            unusable.append(item)
+        else:
+            images.append(item)
+    if not images:
+        raise UnusableInput(
+            f"none of its {len(unusable)} images can be used ({unusable[0].error})",
+            "correct the paths",
+            source,
+        )
+    return tuple(images), tuple(unusable)
 
 
 def stratified_sample(manifest: Manifest, size: int, seed: int) -> tuple[LabelledImage, ...]:

@@ -12,7 +12,7 @@ from lesionlite_export.keras_model import BATCH, KerasModel, keras_outputs
 from lesionlite_export.manifest import Manifest, read_images
 from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
 from lesionlite_export.progress import Reporter, Silent
-from lesionlite_export.representative import PreparedImage, Unusable, prepare
+from lesionlite_export.representative import PreparedImage, Unusable, prepare, usable_images
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.container import AnyContract, read_contract
 from lesionlite_runtime.contract import ClassifierContract, RegressionContract, regression_contract
@@ -48,20 +48,8 @@ def prepare_all(
     Raises:
         UnusableInput: when none can be used.
     """
-    images: list[PreparedImage] = []
-    unusable: list[Unusable] = []
-    for item in report.track(prepare(manifest.images, image_input), label, len(manifest.images)):
-        if isinstance(item, PreparedImage):
-            images.append(item)
-        else:
-            unusable.append(item)
-    if not images:
-        raise UnusableInput(
-            f"none of its {len(unusable)} images can be used ({unusable[0].error})",
-            "correct the paths",
-            manifest.source,
-        )
-    return Prepared(tuple(images), tuple(unusable))
+    items = report.track(prepare(manifest.images, image_input), label, len(manifest.images))
+    return Prepared(*usable_images(items, manifest.source))
 
 
 def prepare_both_labels(

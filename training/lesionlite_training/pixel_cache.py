@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_export.progress import Reporter
-from lesionlite_export.representative import ImageTensor, PreparedImage, Unusable
+from lesionlite_export.representative import (
+    ImageTensor,
+    PreparedImage,
+    Unusable,
+    usable_images,
+)
 from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput
@@ -92,22 +97,10 @@ def cached_images(
         UnusableInput: when none can be used.
         MissingHere: when the cache cannot be written.
     """
-    images: list[ImageTensor] = []
-    unusable: list[Unusable] = []
     items = _each(manifest.images, image_input, cache)
     with contextlib.closing(items):
-        for item in report.track(items, label, len(manifest.images)):
-            if isinstance(item, Unusable):
-                unusable.append(item)
-            else:
-                images.append(item)
-    if not images:
-        raise UnusableInput(
-            f"none of its {len(unusable)} images can be used ({unusable[0].error})",
-            "correct the paths",
-            manifest.source,
-        )
-    return Images(tuple(images), tuple(unusable))
+        tracked = report.track(items, label, len(manifest.images))
+        return Images(*usable_images(tracked, manifest.source))
 
 
 def _each(
