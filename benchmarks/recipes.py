@@ -24,17 +24,19 @@ import numpy as np
 
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
+from lesionlite_export.file_contract import file_contract
 from lesionlite_export.keras_model import KerasModel, load_keras
+from lesionlite_export.make import Form, make_tflite
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.noise import native_noise_logged
+from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Silent
-from lesionlite_export.publish import make_tflite
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import stratified_sample
-from lesionlite_export.verification import compare_classifiers, prepare_all
+from lesionlite_export.verification import compare_images, prepare_all
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.container import append_members
-from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, with_flatbuffer
+from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract
 from lesionlite_runtime.graph import read_graph
 
 Tensors = Sequence[Any]
@@ -43,6 +45,16 @@ Route = Callable[[KerasModel, Tensors], bytes]
 
 def _recipe(name: str, **changes: Any) -> Route:
     return lambda model, tensors: make_tflite(model, replace(load_recipe(name), **changes), tensors)
+
+
+def _converter_float16(model: KerasModel, _tensors: Tensors) -> bytes:
+    with native_noise_logged():
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_keras_model(convert.wrapper(model))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
 
 
 def _converter_dynamic(model: KerasModel, _tensors: Tensors) -> bytes:
@@ -54,15 +66,11 @@ def _converter_dynamic(model: KerasModel, _tensors: Tensors) -> bytes:
         return bytes(converter.convert())
 
 
-def _converter_plain(model: KerasModel, tensors: Tensors) -> bytes:
-    return convert.int8_tflite(model, tensors, [])
-
-
 def _float_stem(model: KerasModel, tensors: Tensors) -> bytes:
     """The converter's int8 with stem and first depthwise convolution in float as well."""
     float32 = convert.float32_tflite(model)
     graph = read_graph(float32)
-    left = quantize.scaling_and_head(graph)
+    left = [*quantize.scaling_of(graph), *quantize.head_of(graph)]
     body = [i for i in range(len(graph.operators)) if i not in left]
     names = quantize.output_names(graph, [*left, *body[:2]])
     int8 = convert.int8_tflite(model, tensors, names)
@@ -71,19 +79,23 @@ def _float_stem(model: KerasModel, tensors: Tensors) -> bytes:
 
 ROUTES: dict[str, Route] = {
     "float32, converter **(recipe float32)**": _recipe("float32"),
-    "float16, converter **(recipe float16)**": _recipe("float16"),
+    "float16, converter": _converter_float16,
+    "float16, litert-quantizer **(recipe float16)**": _recipe("float16"),
     "dynamic, converter": _converter_dynamic,
     "dynamic, litert-quantizer, float head **(recipe dynamic)**": _recipe("dynamic"),
-    "int8, converter as it comes": _converter_plain,
+    "int8, converter as it comes **(recipe int8-plain)**": _recipe("int8-plain"),
+    "int8, litert-quantizer, nothing in float": _recipe(
+        "int8", float_parts=(), correct_biases=False
+    ),
     "int8, converter, float head": _recipe(
-        "int8", route="tflite-converter/static", correct_biases=False
+        "int8", quantizer="tflite-converter", correct_biases=False
     ),
-    "int8, converter, float head, biases corrected": _recipe(
-        "int8", route="tflite-converter/static"
-    ),
+    "int8, converter, float head, biases corrected": _recipe("int8", quantizer="tflite-converter"),
     "int8, converter, float head, stem and first depthwise, biases corrected": _float_stem,
     "int8, litert-quantizer, float head": _recipe("int8", correct_biases=False),
     "int8, litert-quantizer, float head, biases corrected **(recipe int8)**": _recipe("int8"),
+    "that with raw pixels as the quantized input **(recipe int8-raw)**": _recipe("int8-raw"),
+    "integers alone, uint8 in and out **(recipe int8-full)**": _recipe("int8-full"),
 }
 
 
@@ -132,10 +144,14 @@ def _measure(path: Path, data: Path, size: int, route: Route) -> dict[str, Any]:
     images = prepare_all(proof, contract.input, "", Silent()).images
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.tflite")
-        written = with_flatbuffer(contract, flatbuffer)
+        graph = read_graph(flatbuffer)
+        dtype = graph.tensors[graph.outputs[contract.output.name]].dtype
+        recipe = replace(load_recipe("int8-full" if dtype == "uint8" else "int8"), output=dtype)
+        written = file_contract(model, recipe, Form(), None, flatbuffer)
         file.write_bytes(append_members(flatbuffer, {CONTRACT_MEMBER: written.to_bytes()}))
         classifier = Classifier(file)
-        parity = compare_classifiers(model, classifier, images, Silent())
+        parity = compare_images(model, file, images, Silent())
+        assert isinstance(parity, ScoreParity)
         times = []
         for _ in range(50):
             begun = time.perf_counter()

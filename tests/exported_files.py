@@ -31,7 +31,7 @@ def write_exported_files(folder: Path) -> None:
     sets = Sets(read_isic_split(drawn, "train"), read_isic_split(drawn, "valid"))
     model = load_keras(ROOT / "samples" / "lesion.keras")
     scores: dict[str, dict[str, float]] = {}
-    for recipe in recipe_names():
+    for recipe in (n for n in recipe_names() if "image" in load_recipe(n).operators):
         path = folder / f"{recipe}.tflite"
         export_model(model, load_recipe(recipe), path, sets=sets, limits=LIMITS)
         classifier = Classifier(path, backend="litert")

@@ -132,7 +132,8 @@ def _tap_means(
         interpreter.set_tensor(graph.inputs[input_name], tensor)
         interpreter.invoke()
         for i, (convolution, window) in enumerate(zip(convolutions, windows, strict=True)):
-            sums[i] = sums[i] + tap_mean(interpreter.get_tensor(convolution.inputs[0])[0], window)
+            views = interpreter.get_tensor(convolution.inputs[0])
+            sums[i] = sums[i] + np.mean([tap_mean(view, window) for view in views], axis=0)
     return [total / len(tensors) for total in sums]
 
 

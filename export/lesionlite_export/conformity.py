@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lesionlite_export.recipe import Recipe
-from lesionlite_runtime.container import AnyContract
+from lesionlite_runtime.contract import AnyContract
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.door import check_interface, checked_graph
 from lesionlite_runtime.errors import UnusableInput
@@ -29,7 +29,7 @@ def check_recipe(flatbuffer: bytes, recipe: Recipe, contract: AnyContract, file:
     """
     graph = checked_graph(flatbuffer, file)
     check_interface(graph, contract, file)
-    allowed = recipe.operators.get(contract.task)
+    allowed = recipe.operators_for(contract)
     if allowed is None:
         raise UnusableInput(
             f"the recipe {recipe.name} is not for {contract.task}", "choose another", file
@@ -46,7 +46,8 @@ def check_recipe(flatbuffer: bytes, recipe: Recipe, contract: AnyContract, file:
             "choose another recipe, or add the operator to a recipe of your own",
             file,
         )
-    _check_input_quantization(graph, contract, file)
+    if recipe.pixels == "scaled":
+        _check_input_quantization(graph, contract, file)
     _check_per_channel(graph, file)
     return graph
 

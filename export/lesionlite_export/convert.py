@@ -14,26 +14,20 @@ from numpy.typing import NDArray
 
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.noise import Noise, native_noise_logged
+from lesionlite_export.source import Source
 from lesionlite_runtime.errors import UnusableInput
 
 
-def float32_tflite(model: KerasModel) -> bytes:
-    """The network as a float32 ``.tflite``."""
-    return _convert(model, lambda _tf, _converter: None)
-
-
-def float16_tflite(model: KerasModel) -> bytes:
-    """The network with float16 weights, computed in float32."""
-
-    def settings(tf: Any, converter: Any) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-
-    return _convert(model, settings)
+def float32_tflite(model: KerasModel, two_labels: bool = False) -> bytes:
+    """The network as a float32 ``.tflite``; with ``two_labels`` it gives ``[1 - score, score]``."""
+    return _convert(wrapper(model, two_labels), model, lambda _tf, _converter: None)
 
 
 def int8_tflite(
-    model: KerasModel, tensors: Sequence[NDArray[Any]], float_outputs: Sequence[str]
+    model: KerasModel,
+    tensors: Sequence[NDArray[Any]],
+    float_outputs: Sequence[str],
+    two_labels: bool = False,
 ) -> bytes:
     """The network in int8 by the converter's own quantizer, parts of it left in float.
 
@@ -43,6 +37,7 @@ def int8_tflite(
         float_outputs: names of the output tensors (in the float32 file) of operators to leave in
             float. The converter ignores a name that it does not know, so the result must be
             checked against the recipe.
+        two_labels: see `float32_tflite`.
     """
 
     def settings(tf: Any, converter: Any) -> None:
@@ -50,15 +45,17 @@ def int8_tflite(
         converter.representative_dataset = lambda: ([tensor] for tensor in tensors)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
-    return _convert(model, settings, float_outputs)
+    return _convert(wrapper(model, two_labels), model, settings, float_outputs)
 
 
-def _convert(model: KerasModel, settings: Any, float_outputs: Sequence[str] = ()) -> bytes:
+def _convert(
+    network: Any, model: KerasModel, settings: Any, float_outputs: Sequence[str] = ()
+) -> bytes:
     with native_noise_logged() as noise:
         import tensorflow as tf
 
         try:
-            converter = tf.lite.TFLiteConverter.from_keras_model(wrapper(model))
+            converter = tf.lite.TFLiteConverter.from_keras_model(network)
             settings(tf, converter)
             if not float_outputs:
                 return bytes(converter.convert())
@@ -74,7 +71,7 @@ def _convert(model: KerasModel, settings: Any, float_outputs: Sequence[str] = ()
     raise _failed(model, fault, noise) from fault
 
 
-def wrapper(model: KerasModel) -> Any:
+def wrapper(model: KerasModel, two_labels: bool = False) -> Any:
     """The network with batch 1 and a named output; unnamed, its bytes would differ each time."""
     import keras
 
@@ -84,7 +81,10 @@ def wrapper(model: KerasModel) -> Any:
         dtype=contract.input.dtype,
         name=contract.input.name,
     )
-    return keras.Model(x, {contract.output.name: model.network(x)}, name="net")
+    y = model.network(x)
+    if two_labels:
+        y = keras.ops.concatenate([1.0 - y, y], axis=-1)
+    return keras.Model(x, {contract.output.name: y}, name="net")
 
 
 def _failed(model: KerasModel, error: Exception, noise: Noise) -> UnusableInput:
@@ -97,7 +97,7 @@ def _failed(model: KerasModel, error: Exception, noise: Noise) -> UnusableInput:
     )
 
 
-def probe_inputs(model: KerasModel, n: int) -> list[NDArray[np.float32]]:
+def probe_inputs(model: Source, n: int) -> list[NDArray[np.float32]]:
     """``n`` evenly spaced inputs ``[1, 1]`` over a regression's range, both ends included."""
     from lesionlite_runtime.contract import regression_contract
 

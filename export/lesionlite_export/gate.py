@@ -9,14 +9,22 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any
 
+from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_runtime.errors import ProofFailed, UsageError
+
+AnyParity = ScoreParity | LabelScoreParity | ValueParity
 
 # docs/recipes.md has the measurements that these come from, and the command that repeats them.
 CLASSIFIER_LIMITS: Mapping[str, float] = {
     "flip_rate": 0.05,
     "newly_missed_rate": 0.05,
     "auc_difference": 0.02,
+    "mean_score_error": 0.03,
+}
+LABELS_LIMITS: Mapping[str, float] = {
+    "flip_rate": 0.05,
+    "accuracy_difference": 0.02,
     "mean_score_error": 0.03,
 }
 REGRESSION_LIMITS: Mapping[str, float] = {"max_relative_error": 0.02}
@@ -26,11 +34,14 @@ UNGATED_BY_DEFAULT = (
     "mean_absolute_error",
     "mean_relative_error",
 )
-LIMIT_NAMES = (*CLASSIFIER_LIMITS, *REGRESSION_LIMITS, *UNGATED_BY_DEFAULT)
+LIMIT_NAMES = tuple(
+    dict.fromkeys((*CLASSIFIER_LIMITS, *LABELS_LIMITS, *REGRESSION_LIMITS, *UNGATED_BY_DEFAULT))
+)
 WORDS = {
     "flip_rate": "share of decisions flipped at the threshold",
     "newly_missed_rate": "share of the positives that Keras refers and the file does not",
     "auc_difference": "absolute difference of the AUC",
+    "accuracy_difference": "absolute difference of the accuracy",
     "mean_score_error": "mean absolute error of the score",
     "max_score_error": "largest absolute error of the score",
     "max_absolute_error": "largest absolute error",
@@ -81,10 +92,11 @@ class Verdict:
         return limit is not None and self.would_pass[name] > limit
 
 
-def default_limits(parity: ScoreParity | ValueParity) -> dict[str, float | None]:
+def default_limits(parity: AnyParity) -> dict[str, float | None]:
     """The limits that hold unless the user names others."""
-    chosen = CLASSIFIER_LIMITS if isinstance(parity, ScoreParity) else REGRESSION_LIMITS
-    return dict(chosen)
+    if isinstance(parity, ScoreParity):
+        return dict(CLASSIFIER_LIMITS)
+    return dict(LABELS_LIMITS if isinstance(parity, LabelScoreParity) else REGRESSION_LIMITS)
 
 
 def parse_limits(texts: Iterable[str]) -> dict[str, float | None]:
@@ -109,7 +121,7 @@ def parse_limits(texts: Iterable[str]) -> dict[str, float | None]:
     return limits
 
 
-def judge(parity: ScoreParity | ValueParity, limits: Mapping[str, float | None]) -> Verdict:
+def judge(parity: AnyParity, limits: Mapping[str, float | None]) -> Verdict:
     """The verdict on ``parity`` under ``limits``, over the defaults.
 
     Raises:

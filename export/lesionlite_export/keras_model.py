@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import zipfile
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_runtime.codec import canonical_json
-from lesionlite_runtime.container import AnyContract, read_contract, write_keras_contract
+from lesionlite_runtime.container import read_contract, write_keras_contract
+from lesionlite_runtime.contract import AnyContract, ClassifierContract, LabelsContract
 from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.errors import LesionliteError, UnusableInput, UsageError
+from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput, UsageError
 from lesionlite_runtime.files import check_output_path, whole_file
 
 BATCH = 32
@@ -122,11 +124,18 @@ def load_network(path: str | os.PathLike[str]) -> Any:
     """The network in the ``.keras`` at ``path``, with or without a contract; no code in it is run.
 
     Raises:
-        MissingHere: when it holds a SavedModel, and Keras runs on another backend than TensorFlow.
+        MissingHere: when there is no Keras here, or the file holds a SavedModel and Keras runs on
+            another backend than TensorFlow.
         UnusableInput: when the file cannot be read, or Keras refuses it.
     """
     file = os.fspath(path)
     _check_archive(file)
+    if importlib.util.find_spec("keras") is None:
+        raise MissingHere(
+            "a .keras is read with Keras, which is not installed",
+            "run pip install 'lesionlite[export]', or pass a float32 .tflite",
+            file,
+        )
     with native_noise_logged():
         import keras
 
@@ -151,12 +160,12 @@ def keras_outputs(
     """The network's output for each input, in batches.
 
     Args:
-        network: a Keras model with one output of one unit.
+        network: a Keras model with one output.
         inputs: arrays of the model's input shape without the batch axis.
         batch: inputs that are run at once.
 
     Yields:
-        float64 ``[n]`` with n up to ``batch``.
+        float64 ``[n]`` with n up to ``batch``; ``[n, units]`` for a network of several units.
     """
     chunk: list[NDArray[Any]] = []
     for value in inputs:
@@ -169,7 +178,8 @@ def keras_outputs(
 
 
 def _predict(network: Any, chunk: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    return np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64).reshape(-1)
+    outputs = np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64)
+    return outputs.reshape(-1) if outputs.shape[-1] == 1 else outputs
 
 
 def _check_archive(file: str) -> None:
@@ -201,10 +211,15 @@ def _check_network(network: Any, contract: AnyContract, file: str) -> None:
             file,
         )
     shape = tuple(contract.input.shape[1:])
-    if tuple(inputs[0].shape[1:]) != shape or tuple(outputs[0].shape[1:]) != (1,):
+    units = 1
+    if isinstance(contract, LabelsContract):
+        units = len(contract.output.labels)
+    elif isinstance(contract, ClassifierContract):
+        units = contract.output.units or 1
+    if tuple(inputs[0].shape[1:]) != shape or tuple(outputs[0].shape[1:]) != (units,):
         raise UnusableInput(
             f"the network maps {list(inputs[0].shape[1:])} to {list(outputs[0].shape[1:])}, "
-            f"and its contract {list(shape)} to [1]",
+            f"and its contract {list(shape)} to [{units}]",
             "train the model anew",
             file,
         )

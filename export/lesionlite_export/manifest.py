@@ -58,12 +58,12 @@ class Manifest:
         return sum(image.label for image in self.images)
 
     def needs_both_labels(self) -> Manifest:
-        """The manifest itself, if it holds images of both labels.
+        """The manifest itself, if its images do not all have the same label.
 
         Raises:
             UnusableInput: when it does not.
         """
-        if not 0 < self.positives < len(self.images):
+        if len({image.label for image in self.images}) < 2:
             raise UnusableInput(
                 f"all {len(self.images)} images have the label {self.images[0].label}",
                 "list images of both labels",
@@ -72,19 +72,19 @@ class Manifest:
         return self
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """The images that a manifest CSV lists.
+def read_manifest(path: str | os.PathLike[str], labels: int = 2) -> Manifest:
+    """The images that a manifest CSV lists, with labels from 0 to ``labels - 1``.
 
     Raises:
         UnusableInput: when it cannot be read, lacks a column or has one twice, has a line with more
             or fewer fields than the header, lists no image, a missing one, one twice, one outside
-            its own folder, or a label other than 0 and 1.
+            its own folder, or a label that there is not.
     """
     file = Path(path)
     rows = _csv_rows(file)
     _, header = next(rows, (1, []))
     columns = _columns(file, header, REQUIRED_COLUMNS)
-    images = [_image(file, line, row, columns) for line, row in rows]
+    images = [_image(file, line, row, columns, labels) for line, row in rows]
     return Manifest(str(file), _checked(images, str(file)))
 
 
@@ -120,12 +120,15 @@ def read_isic_split(
 
 
 def read_images(
-    data: str | os.PathLike[str], split: str, classes: Mapping[str, int] = DEFAULT_CLASSES
+    data: str | os.PathLike[str],
+    split: str,
+    classes: Mapping[str, int] = DEFAULT_CLASSES,
+    labels: int = 2,
 ) -> Manifest:
     """The images of ``data``: a manifest CSV, or a folder in the ISIC layout and its ``split``."""
     if Path(data).is_dir():
         return read_isic_split(data, split, classes)
-    return read_manifest(data)
+    return read_manifest(data, labels)
 
 
 def read_leaks(path: Path) -> frozenset[str]:
@@ -191,14 +194,18 @@ def _columns(file: Path, header: Sequence[str], needed: Sequence[str]) -> dict[s
     return {name: i for i, name in enumerate(header)}
 
 
-def _image(file: Path, line: int, row: Sequence[str], columns: Mapping[str, int]) -> LabelledImage:
+def _image(
+    file: Path, line: int, row: Sequence[str], columns: Mapping[str, int], labels: int
+) -> LabelledImage:
     filepath, label = row[columns["filepath"]], row[columns["label"]]
 
     def refuse(problem: str, remedy: str) -> UnusableInput:
         return UnusableInput(f"line {line}: {problem}", remedy, file)
 
-    if label not in ("0", "1"):
-        raise refuse(f"the label is {printable(label)!r}, not 0 or 1", "correct the label")
+    known = [str(index) for index in range(labels)]
+    if label not in known:
+        wanted = "0 or 1" if labels == 2 else f"0 to {labels - 1}"
+        raise refuse(f"the label is {printable(label)!r}, not {wanted}", "correct the label")
     name = printable(filepath)
     if not filepath:
         raise refuse("the filepath is empty", "name an image")

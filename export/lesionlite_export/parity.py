@@ -159,7 +159,7 @@ class ScoreParity:
             "flipped": self.flipped.astype(int),
         }
 
-    def for_contract(self, limits: dict[str, float | None]) -> Parity:
+    def for_contract(self, limits: dict[str, float | None], reference: str | None = None) -> Parity:
         """What of this goes into the contract of the file."""
         measures = self.measures()
         difference = self.auc_difference()
@@ -172,6 +172,7 @@ class ScoreParity:
             mean_score_error=measures["mean_score_error"] or 0.0,
             max_score_error=measures["max_score_error"] or 0.0,
             limits=limits,
+            reference=reference,
         )
 
 
@@ -211,10 +212,12 @@ class ValueParity:
         """A column a name, a row a point."""
         return {"x": self.x, "y_keras": self.y_keras, "y_tflite": self.y_tflite}
 
-    def for_contract(self, limits: dict[str, float | None]) -> RegressionParity:
+    def for_contract(
+        self, limits: dict[str, float | None], reference: str | None = None
+    ) -> RegressionParity:
         """What of this goes into the contract of the file."""
         values = {name: value or 0.0 for name, value in self.measures().items()}
-        return RegressionParity(n=len(self.x), limits=limits, **values)
+        return RegressionParity(n=len(self.x), limits=limits, reference=reference, **values)
 
 
 def score_parity(

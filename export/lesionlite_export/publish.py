@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export import convert, quantize
-from lesionlite_export.bias_correction import correct_biases
 from lesionlite_export.conformity import check_recipe
-from lesionlite_export.gate import Verdict, judge
-from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.convert import probe_inputs
+from lesionlite_export.file_contract import file_contract
+from lesionlite_export.gate import AnyParity, Verdict, judge
+from lesionlite_export.make import Form, check_form, make_tflite
 from lesionlite_export.manifest import Manifest
-from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.recipe import Recipe
 from lesionlite_export.representative import (
@@ -30,25 +29,24 @@ from lesionlite_export.representative import (
     representative_list,
     stratified_sample,
 )
-from lesionlite_export.tools import tool_versions
+from lesionlite_export.source import Source
+from lesionlite_export.tflite_model import TfliteModel
 from lesionlite_export.verification import (
     Prepared,
-    compare_classifiers,
+    compare_images,
     compare_regressions,
     prepare_all,
-    prepare_both_labels,
+    prepare_proof,
 )
-from lesionlite_runtime.classifier import Classifier
-from lesionlite_runtime.container import AnyContract, append_members
+from lesionlite_runtime.container import append_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
-    ClassifierContract,
-    classifier_contract,
-    with_flatbuffer,
+    AnyContract,
+    RegressionContract,
+    image_contract,
 )
 from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, whole_file
-from lesionlite_runtime.graph import read_graph
 from lesionlite_runtime.regressor import Regressor
 
 REGRESSION_SAMPLES = 255
@@ -79,31 +77,33 @@ class Exported:
     path: Path
     bytes: int
     contract: AnyContract
-    parity: ScoreParity | ValueParity | None
+    parity: AnyParity | None
     verdict: Verdict | None
     unusable: tuple[Unusable, ...]
     representative_list: Path | None
 
 
 def export_model(
-    model: KerasModel,
+    source: Source,
     recipe: Recipe,
     out: Path,
     *,
     sets: Sets | None = None,
+    form: Form | None = None,
     limits: Mapping[str, float | None] | None = None,
     prove: bool = True,
     force: bool = False,
     report: Reporter | None = None,
 ) -> Exported:
-    """Export ``model`` by ``recipe`` to ``out``, if the result decides like it.
+    """Export ``source`` by ``recipe`` to ``out``, if the result decides like it.
 
     Args:
-        model: as loaded by `load_keras`.
+        source: as loaded by `load_source`.
         recipe: how.
         out: path of the ``.tflite``; the list of representative images goes beside it.
         sets: images; needed for a classifier unless ``recipe`` is not calibrated and ``prove`` is
             off. Ignored for a regression, which is calibrated and proved on its range.
+        form: of input and output.
         limits: of the gate, over the defaults (see `gate.judge`).
         prove: off for trials; the file then says that it is unproved.
         force: overwrite what lies at ``out``.
@@ -112,34 +112,36 @@ def export_model(
     Raises:
         ProofFailed: when the file does not keep the limits; nothing is left at ``out``.
         UnusableInput: when images, network or the finished file cannot be used.
-        UsageError: when ``out`` cannot be written, or ``sets`` are missing.
+        UsageError: when ``out`` cannot be written, ``sets`` are missing, or recipe and form do not
+            go together.
     """
-    report = report or Silent()
-    if out.resolve() == Path(model.path).resolve():
+    report, form = report or Silent(), form or Form()
+    if out.resolve() == Path(source.path).resolve():
         raise UsageError("this is the model that is to be exported", "name another file", out)
-    on_images = isinstance(model.contract, ClassifierContract)
+    check_form(source, recipe, form)
+    on_images = not isinstance(source.contract, RegressionContract)
     list_path = out.with_name(f"{out.stem}.representative.csv")
     for path in (out, list_path) if on_images and recipe.calibrated else (out,):
         check_output_path(path, force)
     representative, proof = NO_IMAGES, NO_IMAGES
     if on_images:
         _check_sets(recipe, sets, prove)
-        representative = _representative(model, recipe, sets, report)
-        proof = _proof(model, sets, prove, report)
+        representative = _representative(source, recipe, sets, report)
+        proof = _proof(source, sets, prove, report)
     refuse_overlap(representative.images, proof.images)
-    tensors = _tensors(model, recipe, representative.images)
-    flatbuffer = make_tflite(model, recipe, tensors, report)
-    check_recipe(flatbuffer, recipe, model.contract, str(out))
+    tensors = _tensors(source, recipe, representative.images)
+    flatbuffer = make_tflite(source, recipe, tensors, form, report)
     calibration = _calibration(recipe, sets, representative.images, tensors)
-    contract = _extended(model.contract, recipe, calibration, flatbuffer)
-    parity: ScoreParity | ValueParity | None = None
+    contract = file_contract(source, recipe, form, calibration, flatbuffer)
+    check_recipe(flatbuffer, recipe, contract, str(out))
+    parity: AnyParity | None = None
     verdict: Verdict | None = None
     if prove:
-        parity = _compared(model, _file(flatbuffer, contract), proof.images, report)
+        parity = _compared(source, _file(flatbuffer, contract), proof.images, report)
         verdict = judge(parity, limits or {})
         if not verdict:
             raise verdict.error(str(out))
-        contract = _with_parity(contract, parity, dict(verdict.limits))
+        contract = _with_parity(contract, parity, dict(verdict.limits), source)
     files = {out: _file(flatbuffer, contract)}
     if representative.images and sets is not None and sets.representative is not None:
         folder = sets.representative.folder
@@ -154,44 +156,6 @@ def export_model(
         representative.unusable + proof.unusable,
         list_path if list_path in files else None,
     )
-
-
-def make_tflite(
-    model: KerasModel,
-    recipe: Recipe,
-    tensors: Sequence[NDArray[Any]],
-    report: Reporter | None = None,
-) -> bytes:
-    """The FlatBuffer of ``model`` by ``recipe``.
-
-    Args:
-        model: as loaded by `load_keras`.
-        recipe: how.
-        tensors: inputs ``[1, ...]`` to calibrate on; none for a recipe that is not calibrated.
-        report: who is told of the progress.
-
-    Raises:
-        UnusableInput: when a converter fails.
-    """
-    report = report or Silent()
-    with report.phase(f"Converting ({recipe.route})"):
-        if recipe.route == "tflite-converter/float16":
-            return convert.float16_tflite(model)
-        float32 = convert.float32_tflite(model)
-        if recipe.route == "tflite-converter/float32":
-            return float32
-        if recipe.route == "litert-quantizer/dynamic":
-            return quantize.dynamic(float32)
-        if recipe.route == "litert-quantizer/static":
-            quantized = quantize.static_int8(float32, tensors, model.contract.input.name)
-        else:
-            graph = read_graph(float32)
-            left = quantize.output_names(graph, quantize.scaling_and_head(graph))
-            quantized = convert.int8_tflite(model, tensors, left)
-    if not recipe.correct_biases:
-        return quantized
-    with report.phase("Correcting biases"):
-        return correct_biases(float32, quantized, tensors, model.contract.input.name).tflite
 
 
 def _check_sets(recipe: Recipe, sets: Sets | None, prove: bool) -> None:
@@ -209,31 +173,31 @@ def _check_sets(recipe: Recipe, sets: Sets | None, prove: bool) -> None:
 
 
 def _representative(
-    model: KerasModel, recipe: Recipe, sets: Sets | None, report: Reporter
+    source: Source, recipe: Recipe, sets: Sets | None, report: Reporter
 ) -> Prepared:
     if not recipe.calibrated or sets is None or sets.representative is None:
         return NO_IMAGES
     sample = stratified_sample(sets.representative, sets.size, sets.seed)
     manifest = Manifest(sets.representative.source, sample)
-    image_input = classifier_contract(model.contract).input
+    image_input = image_contract(source.contract).input
     return prepare_all(manifest, image_input, "Reading representative images", report)
 
 
-def _proof(model: KerasModel, sets: Sets | None, prove: bool, report: Reporter) -> Prepared:
+def _proof(source: Source, sets: Sets | None, prove: bool, report: Reporter) -> Prepared:
     if not prove or sets is None or sets.proof is None:
         return NO_IMAGES
-    image_input = classifier_contract(model.contract).input
-    return prepare_both_labels(sets.proof, image_input, "Reading proof images", report)
+    contract = image_contract(source.contract)
+    return prepare_proof(sets.proof, contract, "Reading proof images", report)
 
 
 def _tensors(
-    model: KerasModel, recipe: Recipe, representative: tuple[PreparedImage, ...]
+    source: Source, recipe: Recipe, representative: tuple[PreparedImage, ...]
 ) -> list[NDArray[Any]]:
     if not recipe.calibrated:
         return []
     if representative:
         return [p.pixels[np.newaxis] for p in representative]
-    return list(convert.probe_inputs(model, REGRESSION_SAMPLES))
+    return list(probe_inputs(source, REGRESSION_SAMPLES))
 
 
 def _calibration(
@@ -256,35 +220,22 @@ def _calibration(
     }
 
 
-def _extended(
-    contract: AnyContract, recipe: Recipe, calibration: dict[str, Any] | None, flatbuffer: bytes
-) -> AnyContract:
-    tools = {**contract.provenance.tools, **tool_versions()}
-    provenance = replace(
-        contract.provenance, recipe=recipe.name, calibration=calibration, tools=tools
-    )
-    return with_flatbuffer(replace(contract, provenance=provenance, parity=None), flatbuffer)
-
-
 def _compared(
-    model: KerasModel, file: bytes, proof: Sequence[PreparedImage], report: Reporter
-) -> ScoreParity | ValueParity:
+    source: Source, file: bytes, proof: Sequence[PreparedImage], report: Reporter
+) -> AnyParity:
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder, "candidate.tflite")
         candidate.write_bytes(file)
         if proof:
-            return compare_classifiers(model, Classifier(candidate), proof, report)
-        return compare_regressions(model, Regressor(candidate))
+            return compare_images(source, candidate, proof, report)
+        return compare_regressions(source, Regressor(candidate))
 
 
 def _with_parity(
-    contract: AnyContract, parity: ScoreParity | ValueParity, limits: dict[str, float | None]
+    contract: AnyContract, parity: AnyParity, limits: dict[str, float | None], source: Source
 ) -> AnyContract:
-    if isinstance(contract, ClassifierContract):
-        assert isinstance(parity, ScoreParity)
-        return replace(contract, parity=parity.for_contract(limits))
-    assert isinstance(parity, ValueParity)
-    return replace(contract, parity=parity.for_contract(limits))
+    reference = source.contract.model_id if isinstance(source, TfliteModel) else None
+    return replace(contract, parity=parity.for_contract(limits, reference))  # type: ignore[arg-type]
 
 
 def _file(flatbuffer: bytes, contract: AnyContract) -> bytes:

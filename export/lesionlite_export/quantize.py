@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.interface_edits import scaled_pixel_range
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_runtime.graph import SIGNATURE_KEY, Graph, read_graph
 
@@ -17,19 +19,28 @@ _HEAD_OPERATORS = frozenset({"FULLY_CONNECTED"})
 _BODY_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
-def scaling_and_head(graph: Graph) -> list[int]:
-    """Numbers of the operators of pixel scaling and of the head, in graph order.
+def scaling_of(graph: Graph) -> list[int]:
+    """Numbers of the operators that scale pixels: all before the first convolution.
 
-    Scaling is what runs before the first convolution. The head runs from the first fully connected
-    layer behind the last convolution. A graph without convolutions has neither.
+    A graph without convolutions has none.
+    """
+    body = [i for i, o in enumerate(graph.operators) if o.name in _BODY_OPERATORS]
+    return list(range(body[0])) if body else []
+
+
+def head_of(graph: Graph) -> list[int]:
+    """Numbers of the operators from the first fully connected layer behind the last convolution.
+
+    A graph without convolutions has none.
     """
     names = [operator.name for operator in graph.operators]
     body = [i for i, name in enumerate(names) if name in _BODY_OPERATORS]
     if not body:
         return []
     behind = range(body[-1] + 1, len(names))
-    head = next((i for i in behind if names[i] in _HEAD_OPERATORS), len(names))
-    return [*range(body[0]), *range(head, len(names))]
+    return list(
+        range(next((i for i in behind if names[i] in _HEAD_OPERATORS), len(names)), len(names))
+    )
 
 
 def output_names(graph: Graph, operators: Sequence[int]) -> list[str]:
@@ -37,40 +48,74 @@ def output_names(graph: Graph, operators: Sequence[int]) -> list[str]:
     return [graph.tensors[graph.operators[i].outputs[0]].name for i in operators]
 
 
-def dynamic(float32: bytes) -> bytes:
-    """int8 weights per channel, activations in float32, scaling and head left alone."""
-    from litert_quantizer import recipe
+def float16(float32: bytes) -> bytes:
+    """Weights in float16, widened before use; biases stay in float32."""
+    with native_noise_logged():
+        from litert_quantizer import algorithm_manager, qtyping, recipe_manager
 
-    return _quantize(float32, recipe.dynamic_wi8_afp32(), None)
+        manager = recipe_manager.RecipeManager()
+        manager.add_weight_only_config(
+            ".*",
+            qtyping.TFLOperationName.ALL_SUPPORTED,
+            16,
+            algorithm_key=algorithm_manager.AlgorithmName.FLOAT_CASTING,
+        )
+        return _quantize(float32, manager.get_quantization_recipe(), [], None)
 
 
-def static_int8(float32: bytes, tensors: Sequence[NDArray[Any]], input_name: str) -> bytes:
-    """int8 weights per channel and int8 activations; scaling, head, input and output in float.
+def dynamic(float32: bytes, left: Sequence[int]) -> bytes:
+    """int8 weights per channel, activations in float32.
 
     Args:
         float32: the float ``.tflite``.
+        left: numbers of the operators that stay as they are.
+    """
+    with native_noise_logged():
+        from litert_quantizer import recipe
+
+        return _quantize(float32, recipe.dynamic_wi8_afp32(), left, None)
+
+
+def static(
+    float32: bytes,
+    left: Sequence[int],
+    tensors: Sequence[NDArray[Any]],
+    input_name: str,
+    bits: int = 8,
+) -> bytes:
+    """int8 weights per channel and integer activations; input and output as they are.
+
+    Args:
+        float32: the float ``.tflite``.
+        left: numbers of the operators that stay in float.
         tensors: representative inputs of shape ``[1, ...]``.
         input_name: the signature's name for the input.
+        bits: of the activations, 8 or 16.
     """
-    from litert_quantizer import recipe
+    with native_noise_logged():
+        from litert_quantizer import recipe
 
-    samples = {SIGNATURE_KEY: [{input_name: tensor} for tensor in tensors]}
-    return _quantize(float32, recipe.static_wi8_ai8(), samples)
+        base = recipe.static_wi8_ai8() if bits == 8 else recipe.static_wi8_ai16()
+        samples = {SIGNATURE_KEY: [{input_name: tensor} for tensor in tensors]}
+        return _quantize(float32, base, left, samples)
 
 
 def _quantize(
-    float32: bytes, base: Any, samples: dict[str, list[dict[str, NDArray[Any]]]] | None
+    float32: bytes,
+    base: Any,
+    left: Sequence[int],
+    samples: dict[str, list[dict[str, NDArray[Any]]]] | None,
 ) -> bytes:
-    with native_noise_logged(), tempfile.TemporaryDirectory() as folder:
-        from litert_quantizer import (
-            algorithm_manager,
-            calibrator,
-            qtyping,
-            quantizer,
-            recipe_manager,
-        )
-        from litert_quantizer.utils import qsv_utils
+    from litert_quantizer import (
+        algorithm_manager,
+        calibrator,
+        qtyping,
+        quantizer,
+        recipe_manager,
+    )
+    from litert_quantizer.utils import qsv_utils
 
+    with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.tflite"), Path(folder, "quantized.tflite")
         source.write_bytes(float32)
         tool = quantizer.Quantizer(str(source))
@@ -78,7 +123,7 @@ def _quantize(
         graph = read_graph(float32)
         rules = [
             (f"^{re.escape(name)};?$", graph.operators[i].name)
-            for i in scaling_and_head(graph)
+            for i in left
             for name in output_names(graph, [i])
         ]
         known = set(qtyping.TFLOperationName.__members__)
@@ -100,6 +145,22 @@ def _quantize(
                 str(source), num_threads=1, qsv_update_func=qsv_utils.min_max_update
             )
             calibration.calibrate(samples, rules_of_tool)
-            result = tool.quantize(calibration.get_model_qsvs())
+            ranges = calibration.get_model_qsvs()
+            _cover_all_pixels(ranges, float32)
+            result = tool.quantize(ranges)
         result.export_model(str(target), overwrite=True)
         return target.read_bytes()
+
+
+def _cover_all_pixels(ranges: dict[str, Any], float32: bytes) -> None:
+    """Make each level of the scaled pixels a pixel value, whatever the samples held.
+
+    Samples without black or white would cut both off, and shift the levels against the pixels.
+    """
+    found = scaled_pixel_range(float32)
+    if found is None or found[0] not in ranges:
+        return
+    name, low, high = found
+    kept = ranges[name]
+    for key, value in (("min", low), ("max", high)):
+        kept[key] = np.full_like(kept[key], value)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from lesionlite_export.gate import WORDS, Verdict
-from lesionlite_export.parity import ModelFigures, ScoreParity, ValueParity
+from lesionlite_export.gate import WORDS, AnyParity, Verdict
+from lesionlite_export.labels_parity import LabelScoreParity
+from lesionlite_export.parity import ModelFigures, ScoreParity
 from lesionlite_export.statistics import proportion
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import printable
 
 
-def parity_lines(parity: ScoreParity | ValueParity, verdict: Verdict) -> Iterator[str]:
+def parity_lines(parity: AnyParity, verdict: Verdict) -> Iterator[str]:
     """The comparison and the verdict, a line each."""
     if isinstance(parity, ScoreParity):
         yield from _score_lines(parity)
+    elif isinstance(parity, LabelScoreParity):
+        yield from _label_lines(parity)
     else:
         yield f"values     {len(parity.x)} points from {parity.x[0]:g} to {parity.x[-1]:g}"
         for name, value in parity.measures().items():
@@ -63,6 +66,30 @@ def _score_lines(parity: ScoreParity) -> Iterator[str]:
     if difference is not None:
         value, low, high = difference
         yield f"difference AUC {value:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+
+
+def _label_lines(parity: LabelScoreParity) -> Iterator[str]:
+    flips = int(parity.flipped.sum())
+    rate = proportion(flips, parity.n)
+    yield f"images     {parity.n} of {len(parity.label_names)} labels"
+    yield (
+        f"decisions  {flips} of {parity.n} flipped, {100 * rate.value:.1f} % "
+        f"(95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f} %)"
+    )
+    names = ("no label", *parity.label_names)
+    for file, flipped, keras, tflite in zip(
+        parity.files, parity.flipped, parity.decisions_keras, parity.decisions_tflite, strict=True
+    ):
+        if flipped:
+            yield (
+                f"{'':<10} {printable(os.fspath(file))}: Keras {printable(names[keras + 1])}, "
+                f"file {printable(names[tflite + 1])}"
+            )
+    errors = parity.largest_errors
+    yield f"scores     mean error {errors.mean():.4f}, largest {errors.max():.4f}"
+    for name, decisions in (("Keras", parity.decisions_keras), ("file", parity.decisions_tflite)):
+        right = proportion(int((decisions == parity.labels).sum()), parity.n)
+        yield f"{name:<10} accuracy {interval_text(right)}"
 
 
 def _figure_lines(name: str, figures: ModelFigures) -> Iterator[str]:

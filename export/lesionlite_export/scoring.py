@@ -35,4 +35,5 @@ def score_images(
     network = load_keras(model).network
     chunks = keras_outputs(network, (p.pixels for p in images))
     tracked_chunks = report.track(chunks, "Scoring", -(-len(images) // BATCH))
-    return contract, prepared, np.concatenate(list(tracked_chunks))
+    outputs = np.concatenate(list(tracked_chunks))
+    return contract, prepared, outputs if outputs.ndim == 1 else outputs[:, -1]

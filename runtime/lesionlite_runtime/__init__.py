@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from lesionlite_runtime.container import read_contract
     from lesionlite_runtime.contract import Contract
     from lesionlite_runtime.errors import LesionliteError
+    from lesionlite_runtime.label_classifier import LabelClassifier
     from lesionlite_runtime.regressor import Regressor
-    from lesionlite_runtime.result import Failure, Result
+    from lesionlite_runtime.result import Failure, LabelsResult, Result
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,8 @@ _HOMES = {
     "Classifier": "classifier",
     "Contract": "contract",
     "Failure": "result",
+    "LabelClassifier": "label_classifier",
+    "LabelsResult": "result",
     "LesionliteError": "errors",
     "Regressor": "regressor",
     "Result": "result",
@@ -29,6 +32,8 @@ __all__ = [
     "Classifier",
     "Contract",
     "Failure",
+    "LabelClassifier",
+    "LabelsResult",
     "LesionliteError",
     "Regressor",
     "Result",

@@ -32,13 +32,16 @@ ROUTES = {
     "classify": Route("lesionlite_runtime.commands.classify", "Decide about photos."),
     "predict": Route("lesionlite_runtime.commands.predict", "Run a regression on numbers."),
     "inspect": Route("lesionlite_runtime.commands.inspect", "Show what a model says of itself."),
+    "contract": Route(
+        "lesionlite_runtime.commands.contract", "Change or attach what a model says of itself."
+    ),
     "export": Route(
-        "lesionlite_export.commands.export", "Turn a .keras into a proved .tflite.", "export"
+        "lesionlite_export.commands.export", "Turn a .keras into a proved .tflite.", "quantize"
     ),
     "verify": Route(
         "lesionlite_export.commands.verify",
         "Prove that a .tflite decides like its .keras.",
-        "export",
+        "quantize",
     ),
     "demo": Route("lesionlite_export.commands.demo", "The main job on drawn images.", "export"),
     "data": Route("lesionlite_training.commands.data", "Make and check manifests.", "training"),
@@ -49,6 +52,7 @@ ROUTES = {
 }
 # A package that the extra brings and the base install lacks.
 EXTRA_SENTINELS = {
+    "quantize": ("litert_quantizer", "flatbuffers", "sklearn", "pandas", "rich"),
     "export": ("tensorflow", "litert_quantizer", "sklearn", "pandas", "rich"),
     "training": ("tensorflow", "litert_quantizer", "sklearn", "pandas", "rich"),
 }

@@ -17,9 +17,8 @@ from pathlib import Path
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
     MAX_CONTRACT_BYTES,
-    ClassifierContract,
+    AnyContract,
     Contract,
-    RegressionContract,
 )
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import read_file, whole_file
@@ -30,7 +29,6 @@ MAX_MEMBER_BYTES = 16 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)
 # What zipfile raises for damaged archives; RuntimeError for an encrypted member, for one.
 _ZIP_FAULTS = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, OverflowError)
-AnyContract = ClassifierContract | RegressionContract
 
 
 def append_members(flatbuffer: bytes, members: Mapping[str, bytes]) -> bytes:

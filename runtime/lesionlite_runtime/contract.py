@@ -9,31 +9,44 @@ from __future__ import annotations
 import hashlib
 import re
 import reprlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from lesionlite_runtime.codec import (
+    OPTIONAL,
     FieldFault,
     canonical_json,
     from_json,
     parse_json,
     to_json,
 )
+from lesionlite_runtime.contract_checks import (
+    VIEWS,
+    check_counts,
+    check_image_input,
+    check_label_thresholds,
+    check_labels_output,
+    check_quantized,
+    check_score_output,
+    check_site_threshold,
+    check_threshold,
+    require,
+    require_value,
+)
 from lesionlite_runtime.contract_fields import (
     ImageInput,
+    LabelsOutput,
+    LabelsParity,
+    LabelThresholds,
     Parity,
     Provenance,
     RegressionParity,
     ScoreOutput,
+    SiteThreshold,
     Threshold,
     ValueInput,
     ValueOutput,
-    check_counts,
-    check_image_input,
-    check_score_output,
-    check_threshold,
-    require,
-    require_value,
+    ViewsThreshold,
 )
 from lesionlite_runtime.errors import UnusableInput
 
@@ -42,6 +55,7 @@ CONTRACT_MEMBER = "lesionlite.json"
 MAX_CONTRACT_BYTES = 1 << 20
 MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 CLASSIFICATION = "binary_classification"
+LABELS = "multiclass_classification"
 REGRESSION = "regression"
 C = TypeVar("C", bound="Contract")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -49,8 +63,9 @@ _HEX_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What every contract holds; `ClassifierContract` and `RegressionContract` are the two kinds.
+    """What every contract holds.
 
+    The kinds are `ClassifierContract`, `LabelsContract` and `RegressionContract`.
     ``flatbuffer_sha256`` and ``flatbuffer_bytes`` are of the ``.tflite`` bytes before the appended
     zip; both are null in a ``.keras``, and so are ``parity`` and ``provenance.recipe``.
     """
@@ -83,7 +98,7 @@ class Contract:
         return canonical_json(self.to_json())
 
     @staticmethod
-    def from_bytes(data: bytes, file: str | None = None) -> ClassifierContract | RegressionContract:
+    def from_bytes(data: bytes, file: str | None = None) -> AnyContract:
         """The contract in ``data``, checked field by field and against its own digest.
 
         Raises:
@@ -102,20 +117,62 @@ class Contract:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierContract(Contract):
-    """The contract of an image classifier with two labels."""
+    """The contract of an image classifier with two labels.
+
+    ``views_thresholds`` stand in a ``.keras``: the thresholds of files that average several views.
+    """
 
     input: ImageInput
     output: ScoreOutput
     threshold: Threshold
     parity: Parity | None
+    site_threshold: SiteThreshold | None = field(default=None, metadata=OPTIONAL)
+    views_thresholds: tuple[ViewsThreshold, ...] | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_image_input(self.input)
         check_score_output(self.output)
         check_threshold(self.threshold)
+        deciding: list[tuple[str, Threshold | SiteThreshold]] = [("threshold", self.threshold)]
+        if self.site_threshold is not None:
+            check_site_threshold(self.site_threshold)
+            deciding.append(("site_threshold", self.site_threshold))
+        for i, other in enumerate(self.views_thresholds or ()):
+            path = f"views_thresholds[{i}]"
+            require(other.views in VIEWS[1:], f"{path}.views", f"must be one of {VIEWS[1:]}")
+            check_threshold(other.threshold, f"{path}.threshold")
+            deciding.append((f"{path}.threshold", other.threshold))
+        for path, given in deciding:
+            check_quantized(f"{path}.quantized", given.value, given.quantized, self.output)
         if self.parity is not None:
             check_counts("parity", self.parity.n, self.parity.positives)
+
+    @property
+    def decision_threshold(self) -> float:
+        """The threshold that decides: the site's, or else the locked one."""
+        return (self.site_threshold or self.threshold).value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsContract(Contract):
+    """The contract of an image classifier of three labels or more.
+
+    Without a ``threshold`` the label with the highest score is the decision; with one, the highest
+    of those that reach theirs, and none where none does.
+    """
+
+    input: ImageInput
+    output: LabelsOutput
+    threshold: LabelThresholds | None
+    parity: LabelsParity | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_image_input(self.input)
+        check_labels_output(self.output)
+        if self.threshold is not None:
+            check_label_thresholds(self.threshold, self.output.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +194,11 @@ class RegressionContract(Contract):
         require(range_fits, "input.range", "must be [low, high], both within float32")
 
 
-_KINDS: dict[str, type[ClassifierContract] | type[RegressionContract]] = {
+AnyContract = ClassifierContract | LabelsContract | RegressionContract
+ImageContract = ClassifierContract | LabelsContract
+_KINDS: dict[str, type[ClassifierContract] | type[LabelsContract] | type[RegressionContract]] = {
     CLASSIFICATION: ClassifierContract,
+    LABELS: LabelsContract,
     REGRESSION: RegressionContract,
 }
 
@@ -150,6 +210,21 @@ def classifier_contract(contract: Contract, file: str | None = None) -> Classifi
         UnusableInput: when the task is another.
     """
     if not isinstance(contract, ClassifierContract):
+        raise UnusableInput(
+            f"this is a model for {contract.task}, not an image classifier of two labels",
+            "`lesionlite classify` runs classifiers, `lesionlite predict` regressions",
+            file,
+        )
+    return contract
+
+
+def image_contract(contract: Contract, file: str | None = None) -> ImageContract:
+    """``contract`` as one of an image classifier, of two labels or more.
+
+    Raises:
+        UnusableInput: when the task is another.
+    """
+    if not isinstance(contract, ClassifierContract | LabelsContract):
         raise UnusableInput(
             f"this is a model for {contract.task}, not an image classifier",
             "`lesionlite predict` runs a regression",
@@ -182,7 +257,7 @@ def with_flatbuffer(contract: C, flatbuffer: bytes) -> C:
     )
 
 
-def _from_json(value: object) -> ClassifierContract | RegressionContract:
+def _from_json(value: object) -> AnyContract:
     if not isinstance(value, dict):
         raise FieldFault("", "must be an object")
     schema, task = value.get("schema"), value.get("task")

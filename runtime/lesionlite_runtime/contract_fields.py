@@ -1,22 +1,20 @@
-"""The fields of a contract, as frozen dataclasses, and what each may hold."""
+"""The fields of a contract, as frozen dataclasses; `contract_checks` says what they may hold."""
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from lesionlite_runtime.codec import OPTIONAL, FieldFault, JsonObject
-from lesionlite_runtime.pixels import RESIZE_METHODS
-
-MAX_INPUT_SIDE = 4096
-MAX_TABLE_ROWS = 64
+from lesionlite_runtime.codec import OPTIONAL, JsonObject
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The input of an image classifier: uint8 RGB ``[1, H, W, 3]``, values 0 to 255."""
+    """The input of an image classifier: pixels ``[1, H, W, 3]``, uint8 0 to 255 as they are.
+
+    ``range`` is None then. Else it says what the pixels 0 and 255 become: float32 values, or the
+    real values that an integer input stands for by its scale and zero point.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -25,6 +23,7 @@ class ImageInput:
     orientation: str
     resize: str
     fit: str
+    range: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def height(self) -> int:
@@ -48,11 +47,20 @@ class ValueInput:
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """An integer ``q`` stands for ``scale * (q - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class ScoreOutput:
     """The output of a classifier: float32 ``[1, 1]`` from 0 to 1, the score of ``score_of``.
 
     ``labels`` are in index order; ``classes`` maps each class folder of the training set to the
-    index of its label.
+    index of its label. ``units`` is 2 where the output is ``[1, 2]``, a number for each label, and
+    None for ``[1, 1]``. An integer output has its ``quantization``.
     """
 
     name: str
@@ -60,6 +68,22 @@ class ScoreOutput:
     labels: tuple[str, ...]
     score_of: str
     classes: Mapping[str, int]
+    units: int | None = field(default=None, metadata=OPTIONAL)
+    quantization: Quantization | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class LabelsOutput:
+    """The output of a classifier of several labels: ``[1, labels]``, each from 0 to 1.
+
+    ``classes`` maps each class folder of the data to the index of its label.
+    """
+
+    name: str
+    dtype: str
+    labels: tuple[str, ...]
+    classes: Mapping[str, int]
+    quantization: Quantization | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -102,21 +126,57 @@ class OperatingPoint:
 class Threshold:
     """``score >= value`` decides for ``score_of``; chosen once, at training, by ``rule``.
 
+    Its figures are those on the scores of ``chosen_on``, and None where its maker gave none.
+
     ``table`` has thresholds that an app may offer beside it, the lowest first; None where the
-    contract has no such key.
+    contract has no such key. ``quantized`` is the least integer output that decides for
+    ``score_of``, where the output is an integer.
     """
 
     value: float
     rule: str
     chosen_on: ChosenOn
-    sensitivity: Interval
-    specificity: Interval
+    sensitivity: Interval | None
+    specificity: Interval | None
     table: tuple[OperatingPoint, ...] | None = field(default=None, metadata=OPTIONAL)
+    quantized: int | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class ViewsThreshold:
+    """The threshold for the mean score of ``views`` turned and flipped copies of an image."""
+
+    views: int
+    threshold: Threshold
+
+
+@dataclass(frozen=True)
+class SiteThreshold:
+    """A threshold that decides in place of the locked one, which stays in the contract.
+
+    The gate has not compared decisions at it.
+    """
+
+    value: float
+    reason: str
+    quantized: int | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class LabelThresholds:
+    """The score that each label needs to be decided for; ``rule`` says where they come from."""
+
+    values: Mapping[str, float]
+    rule: str
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the model comes from: digest of the Keras network, training data, recipe, tools."""
+    """Where the model comes from: digest of the Keras network, training data, recipe, tools.
+
+    ``views`` is the number of turned and flipped copies that the graph averages, None for one;
+    ``runs_on`` what is known of runtimes and accelerators.
+    """
 
     network_sha256: str
     backbone: str
@@ -124,11 +184,17 @@ class Provenance:
     calibration: JsonObject | None
     recipe: str | None
     tools: Mapping[str, str]
+    views: int | None = field(default=None, metadata=OPTIONAL)
+    runs_on: JsonObject | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What the gate measured on the proof images when the file was exported (classifiers)."""
+    """What the gate measured on the proof images when the file was exported (classifiers).
+
+    ``reference`` is the model id of the file that it was compared with, where that was no Keras
+    model.
+    """
 
     n: int
     positives: int
@@ -138,6 +204,20 @@ class Parity:
     mean_score_error: float
     max_score_error: float
     limits: Mapping[str, float | None]
+    reference: str | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class LabelsParity:
+    """Likewise for a classifier of several labels."""
+
+    n: int
+    flips: int
+    accuracy_difference: float
+    mean_score_error: float
+    max_score_error: float
+    limits: Mapping[str, float | None]
+    reference: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -153,88 +233,4 @@ class RegressionParity:
     max_relative_error: float
     mean_relative_error: float
     limits: Mapping[str, float | None]
-
-
-def require(condition: bool, path: str, problem: str) -> None:
-    """Raise `FieldFault` for the field at ``path`` unless ``condition`` holds."""
-    if not condition:
-        raise FieldFault(path, problem)
-
-
-def require_value(path: str, value: str, *allowed: str) -> None:
-    """Raise `FieldFault` unless ``value`` is one of ``allowed``."""
-    require(value in allowed, path, f"is {reprlib.repr(value)}, and must be {' or '.join(allowed)}")
-
-
-def check_image_input(image: ImageInput) -> None:
-    """Refuse an image input that the pixels code cannot make."""
-    shape_fits = (
-        len(image.shape) == 4
-        and image.shape[0] == 1
-        and image.shape[3] == 3
-        and all(1 <= side <= MAX_INPUT_SIDE for side in image.shape[1:3])
-    )
-    require(shape_fits, "input.shape", f"must be [1, H, W, 3] with sides up to {MAX_INPUT_SIDE}")
-    require_value("input.dtype", image.dtype, "uint8")
-    require_value("input.color", image.color, "RGB")
-    require_value("input.orientation", image.orientation, "exif")
-    require_value("input.resize", image.resize, *RESIZE_METHODS)
-    require_value("input.fit", image.fit, "stretch")
-
-
-def check_score_output(output: ScoreOutput) -> None:
-    """Refuse labels and classes that do not make a decision between two."""
-    require_value("output.dtype", output.dtype, "float32")
-    require(
-        len(output.labels) == 2 and output.labels[0] != output.labels[1],
-        "output.labels",
-        "must be two different labels",
-    )
-    require(
-        output.score_of == output.labels[1], "output.score_of", "must be the second of the labels"
-    )
-    require(
-        bool(output.classes) and set(output.classes.values()) <= {0, 1},
-        "output.classes",
-        "must map each class to 0 or 1",
-    )
-
-
-def check_threshold(threshold: Threshold) -> None:
-    """Refuse a threshold or its figures outside 0 to 1, and a table that is out of order."""
-    require(0 <= threshold.value <= 1, "threshold.value", "must lie in 0 to 1")
-    _check_figures("threshold", threshold)
-    check_counts("threshold.chosen_on", threshold.chosen_on.n, threshold.chosen_on.positives)
-    if threshold.table is not None:
-        _check_table(threshold.table)
-
-
-def _check_table(table: Sequence[OperatingPoint]) -> None:
-    path = "threshold.table"
-    require(0 < len(table) <= MAX_TABLE_ROWS, path, f"must have 1 to {MAX_TABLE_ROWS} rows")
-    for i, row in enumerate(table):
-        require(0 <= row.threshold <= 1, f"{path}[{i}].threshold", "must lie in 0 to 1")
-        _check_figures(f"{path}[{i}]", row)
-    for i, (row, above) in enumerate(pairwise(table), start=1):
-        require(
-            row.threshold < above.threshold, f"{path}[{i}].threshold", "must be over the row before"
-        )
-        falls = row.sensitivity.value >= above.sensitivity.value
-        require(falls, f"{path}[{i}].sensitivity.value", "must not be over the row before")
-        rises = row.specificity.value <= above.specificity.value
-        require(rises, f"{path}[{i}].specificity.value", "must not be under the row before")
-
-
-def _check_figures(path: str, point: Threshold | OperatingPoint) -> None:
-    for name, interval in (
-        ("sensitivity", point.sensitivity),
-        ("specificity", point.specificity),
-    ):
-        for end in ("value", "low", "high"):
-            place = f"{path}.{name}.{end}"
-            require(0 <= getattr(interval, end) <= 1, place, "must lie in 0 to 1")
-
-
-def check_counts(path: str, n: int, positives: int) -> None:
-    """Refuse more positives than there are images."""
-    require(0 <= positives <= n, f"{path}.positives", "must lie in 0 to n")
+    reference: str | None = field(default=None, metadata=OPTIONAL)

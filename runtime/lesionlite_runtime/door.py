@@ -10,8 +10,14 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from lesionlite_runtime.container import AnyContract, contract_of, split_members
-from lesionlite_runtime.contract_fields import ImageInput
+from lesionlite_runtime.container import contract_of, split_members
+from lesionlite_runtime.contract import AnyContract
+from lesionlite_runtime.contract_fields import (
+    ImageInput,
+    LabelsOutput,
+    ScoreOutput,
+    ValueOutput,
+)
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import read_file
 from lesionlite_runtime.flatbuffer import Malformed
@@ -92,15 +98,14 @@ def check_interface(graph: Graph, contract: AnyContract, file: str | None) -> No
     Raises:
         UnusableInput: when names, shapes or types differ.
     """
-    image = isinstance(contract.input, ImageInput)
+    units = 1
+    if isinstance(contract.output, LabelsOutput):
+        units = len(contract.output.labels)
+    elif isinstance(contract.output, ScoreOutput):
+        units = contract.output.units or 1
     expected = (
-        (
-            "input",
-            contract.input.name,
-            tuple(contract.input.shape),
-            "uint8" if image else "float32",
-        ),
-        ("output", contract.output.name, (1, 1), "float32"),
+        ("input", contract.input.name, tuple(contract.input.shape), contract.input.dtype),
+        ("output", contract.output.name, (1, units), contract.output.dtype),
     )
     for (side, name, shape, dtype), named in zip(
         expected, (graph.inputs, graph.outputs), strict=True
@@ -119,3 +124,26 @@ def check_interface(graph: Graph, contract: AnyContract, file: str | None) -> No
                 "export the model anew",
                 file,
             )
+    _check_quantization(graph, contract, file)
+
+
+def _check_quantization(graph: Graph, contract: AnyContract, file: str | None) -> None:
+    """Integers that stand for other numbers than the contract says would decide otherwise."""
+    if isinstance(contract.input, ImageInput) and contract.input.dtype != "float32":
+        tensor = graph.tensors[graph.inputs[contract.input.name]]
+        if contract.input.range is not None and len(tensor.scales) != 1:
+            raise UnusableInput(
+                "the model's input has no scale, and a range in its contract",
+                "attach a contract without a range",
+                file,
+            )
+    stated = None if isinstance(contract.output, ValueOutput) else contract.output.quantization
+    if stated is None:
+        return
+    tensor = graph.tensors[graph.outputs[contract.output.name]]
+    if (tensor.scales, tensor.zero_points) != ((stated.scale,), (stated.zero_point,)):
+        raise UnusableInput(
+            "the scale or zero point of the model's output is not the one in its contract",
+            "export the model anew",
+            file,
+        )

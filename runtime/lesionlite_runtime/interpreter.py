@@ -34,8 +34,8 @@ class Backend(Protocol):
     def name(self) -> str:
         """``litert`` or ``tflite-runtime``."""
 
-    def invoke(self, value: NDArray[Any]) -> float:
-        """The model's one output for ``value``, an array of the contract's input shape.
+    def invoke(self, value: NDArray[Any]) -> NDArray[Any]:
+        """The model's output for ``value``, an array of the contract's input shape: ``[units]``.
 
         Raises:
             UnusableInput: when the interpreter fails.
@@ -48,11 +48,11 @@ class _Interpreter:
     runner: Any
     model: DeviceModel
 
-    def invoke(self, value: NDArray[Any]) -> float:
+    def invoke(self, value: NDArray[Any]) -> NDArray[Any]:
         contract = self.model.contract
         try:
             output = self.runner(**{contract.input.name: value})[contract.output.name]
-            return float(np.asarray(output).reshape(()))
+            return np.asarray(output).reshape(-1)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise _cannot_run(self.name, self.model, error) from error
 

@@ -50,7 +50,7 @@ class Regressor:
                 "pass a value within the range, or train with another --range",
                 self._path,
             )
-        y = self._backend.invoke(np.array([[x]], np.float32))
+        y = float(self._backend.invoke(np.array([[x]], np.float32))[0])
         if not math.isfinite(y):
             raise UnusableInput(f"the model gave {y} for x = {x:g}", "export it anew", self._path)
         return y

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def table_lines(rows: Sequence[Mapping[str, Any]], chosen: float) -> Iterator[str]:
+def table_lines(rows: Sequence[Mapping[str, Any]], chosen: float | None) -> Iterator[str]:
     """A heading, and a line for each row of ``threshold.table``.
 
     Args:
         rows: as in the contract's JSON: ``threshold``, ``sensitivity`` and ``specificity``, the
             latter two with ``value``, ``low`` and ``high``.
-        chosen: the contract's threshold, whose row is marked.
+        chosen: the threshold whose row is marked; None for no mark.
     """
     yield f"{'threshold':<11}{'sensitivity':<24}specificity"
     for row in rows:

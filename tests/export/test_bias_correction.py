@@ -27,6 +27,13 @@ Invoke = Callable[[bytes, NDArray[Any]], float]
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
+def static(float32: bytes, tensors: Tensors) -> bytes:
+    """int8 with scaling and head in float."""
+    graph = read_graph(float32)
+    left = [*quantize.scaling_of(graph), *quantize.head_of(graph)]
+    return quantize.static(float32, left, tensors, "image")
+
+
 def brute_force(x: NDArray[np.float32], window: _Window) -> NDArray[np.float64]:
     """Walk every output position and look at every tap; what lies outside counts as zero."""
     counts, befores = [], []
@@ -142,7 +149,7 @@ def test_a_bias_takes_up_the_mean_output_that_rounding_lost(
 
     network = network_maker(body=body)
     float32 = convert.float32_tflite(KerasModel("m", network, tiny_model.contract))
-    int8 = quantize.static_int8(float32, tiny_tensors, "image")
+    int8 = static(float32, tiny_tensors)
     done = correct_biases(float32, int8, tiny_tensors, "image")
     assert (done.corrected, done.left_alone) == (1, 0)
 
@@ -177,7 +184,7 @@ def test_a_bias_takes_up_the_mean_output_that_rounding_lost(
 def tiny_pair(tiny_model: KerasModel, tiny_tensors: Tensors) -> tuple[bytes, bytes]:
     """The tiny classifier in float32 and in uncorrected int8."""
     float32 = convert.float32_tflite(tiny_model)
-    return float32, quantize.static_int8(float32, tiny_tensors, "image")
+    return float32, static(float32, tiny_tensors)
 
 
 @pytest.mark.tensorflow
@@ -209,7 +216,7 @@ def test_float_convolutions_are_left_alone(
 
     graph = read_graph(float32)
     stem = next(i for i, o in enumerate(graph.operators) if o.name == "CONV_2D")
-    left = sorted({stem, *quantize.scaling_and_head(graph)})
+    left = sorted({stem, *quantize.scaling_of(graph), *quantize.head_of(graph)})
     mixed = convert.int8_tflite(tiny_model, tiny_tensors, quantize.output_names(graph, left))
     done = correct_biases(float32, mixed, tiny_tensors, "image")
     assert (done.corrected, done.left_alone) == (2, 1)
@@ -230,7 +237,7 @@ def test_the_same_bytes_twice(tiny_pair: tuple[bytes, bytes], tiny_tensors: Tens
 @pytest.fixture(scope="module")
 def lesion_int8(float32_flatbuffer: bytes, drawn_tensors: Tensors) -> bytes:
     """The full network in uncorrected int8."""
-    return quantize.static_int8(float32_flatbuffer, drawn_tensors, "image")
+    return static(float32_flatbuffer, drawn_tensors)
 
 
 @pytest.fixture(scope="module")

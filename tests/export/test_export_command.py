@@ -47,7 +47,7 @@ def test_a_folder_gives_a_file_a_list_and_the_evidence(
     size = f"{out.stat().st_size:,} bytes"
     assert lines[-2] == f"published  {out}, {size}, model {contract.model_id}"
     assert lines[-1].endswith(f"{tmp_path / 'm.representative.csv'}: the images that calibrated it")
-    for words in ("Loading the model ...", "Converting (litert-quantizer/static) ...", "Scoring"):
+    for words in ("Loading the model ...", "Quantizing (litert-quantizer) ...", "Scoring"):
         assert words in progress
     assert "WARNING" not in progress
     assert "tensorflow" not in progress.lower()
@@ -185,7 +185,7 @@ def test_unusable_inputs_are_exit_code_5(
     cases: list[tuple[tuple[object, ...], str]] = [
         ((text_file, "--data", small_drawn), f"{text_file}: this is neither a .keras nor a"),
         ((tmp_path / "no.keras", "--data", small_drawn), "no such file"),
-        ((shipped_model, "--data", small_drawn), "this is a .tflite"),
+        ((shipped_model, "--data", small_drawn), "this file is quantized already"),
         ((tiny_path, "--data", tmp_path), f"{tmp_path}: there is no folder valid in it"),
         ((tiny_path, "--data", small_drawn, "--label", "nevus=0"), "melanoma has no label"),
         ((tiny_path, "--representative", text_file, "--proof", text_file), "text.keras: the colu"),

@@ -18,6 +18,7 @@ from lesionlite_export.gate import (
     parse_limits,
     round_up,
 )
+from lesionlite_export.labels_parity import LabelScoreParity, label_score_parity
 from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
 from lesionlite_runtime.errors import UsageError
 
@@ -31,6 +32,13 @@ def scores(flips: int = 0, n: int = 100, shift: float = 0.0) -> ScoreParity:
     return score_parity([f"{i}.jpg" for i in range(n)], labels, keras, tflite, 0.5)
 
 
+def label_scores() -> LabelScoreParity:
+    """Four images of three labels, two models."""
+    keras = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.4, 0.35, 0.25]])
+    names, files = ("a", "b", "c"), [f"{i}.jpg" for i in range(4)]
+    return label_score_parity(files, names, [0, 1, 2, 0], keras, keras[:, ::-1], None)
+
+
 def values(error: float) -> ValueParity:
     x = np.linspace(0, 10, 11)
     return ValueParity(x, x, x + error)
@@ -38,7 +46,8 @@ def values(error: float) -> ValueParity:
 
 def test_limits_of_either_kind_have_words() -> None:
     assert set(LIMIT_NAMES) == set(WORDS)
-    assert set(scores().measures()) | set(values(0).measures()) == set(WORDS)
+    kinds = (scores(), values(0), label_scores())
+    assert {name for kind in kinds for name in kind.measures()} == set(WORDS)
 
 
 def test_parsing() -> None:

@@ -38,7 +38,6 @@ KINDS = {
     "float32": [("FULLY_CONNECTED", "float32*float32")],
     "float16": [
         ("DEQUANTIZE", "float32"),
-        ("DEQUANTIZE", "float32"),
         ("FULLY_CONNECTED", "float32*float16"),
     ],
     "dynamic": [("FULLY_CONNECTED", "float32*int8")],
@@ -96,7 +95,7 @@ def test_a_file_computes_in_the_types_of_its_recipe(
     graph = open_model(exported[key].path).graph
     kinds = [(operator.name, kind) for operator, kind in operator_kinds(graph)]
     assert kinds == KINDS[key[1]]
-    operators = load_recipe(key[1]).operators["regression"]
+    operators = load_recipe(key[1]).operators["value"]
     assert {name: list(types) for name, types in operators.items()} == {
         name: [kind] for name, kind in KINDS[key[1]]
     }

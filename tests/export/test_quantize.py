@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,21 @@ def graph_of(names: str) -> Graph:
     return Graph(tensors, operators, {}, {})
 
 
+def both(graph: Graph) -> list[int]:
+    """Scaling and head."""
+    return [*quantize.scaling_of(graph), *quantize.head_of(graph)]
+
+
+def static(float32: bytes, tensors: Sequence[NDArray[Any]], name: str = "image") -> bytes:
+    """int8 with scaling and head in float."""
+    return quantize.static(float32, both(read_graph(float32)), tensors, name)
+
+
+def dynamic(float32: bytes) -> bytes:
+    """int8 weights, scaling and head in float."""
+    return quantize.dynamic(float32, both(read_graph(float32)))
+
+
 @pytest.mark.parametrize(
     ("names", "left"),
     [
@@ -42,7 +57,7 @@ def graph_of(names: str) -> Graph:
 )
 def test_scaling_and_head(names: str, left: list[int]) -> None:
     graph = graph_of(names)
-    assert quantize.scaling_and_head(graph) == left
+    assert both(graph) == left
     assert quantize.output_names(graph, left) == [f"t{i}" for i in left]
 
 
@@ -65,7 +80,7 @@ def types(flatbuffer: bytes) -> dict[str, tuple[str, str]]:
 def test_a_static_file_has_its_scaling_and_head_in_float(
     float32: bytes, tiny_tensors: Tensors
 ) -> None:
-    made = quantize.static_int8(float32, tiny_tensors, "image")
+    made = static(float32, tiny_tensors)
     graph = read_graph(made)
     found = types(made)
     assert found["CAST"] == ("uint8", "float32")
@@ -83,7 +98,7 @@ def test_a_static_file_has_its_scaling_and_head_in_float(
 
 @pytest.mark.tensorflow
 def test_a_dynamic_file_has_int8_weights_and_a_float_head(float32: bytes) -> None:
-    made = quantize.dynamic(float32)
+    made = dynamic(float32)
     graph = read_graph(made)
     assert set(types(made).values()) == {("uint8", "float32"), ("float32", "float32")}
     weights = {o.name: graph.tensors[o.inputs[1]] for o in graph.operators if len(o.inputs) == 3}
@@ -93,30 +108,37 @@ def test_a_dynamic_file_has_int8_weights_and_a_float_head(float32: bytes) -> Non
     assert len(made) < len(float32)
 
 
+def levels(flatbuffer: bytes, operator: str) -> tuple[float, int]:
+    """Scale and zero point of the output of the first ``operator``."""
+    graph = read_graph(flatbuffer)
+    tensor = graph.tensors[next(o for o in graph.operators if o.name == operator).outputs[0]]
+    return tensor.scales[0], tensor.zero_points[0]
+
+
 @pytest.mark.tensorflow
 def test_calibration_covers_the_extremes_of_every_sample(
     float32: bytes, tiny_tensors: Tensors
 ) -> None:
     """A moving average, the quantizer's own way, would forget the one black and white image."""
+    grey = [np.clip(tensor, 120, 130) for tensor in tiny_tensors]
+    around = levels(static(float32, [*grey, tiny_tensors[0], *grey]), "MEAN")
+    assert around == levels(static(float32, [tiny_tensors[0], *grey]), "MEAN")
+    assert levels(static(float32, grey), "MEAN")[0] < around[0]
 
-    def scale_of_pixels(tensors: Tensors) -> tuple[float, int]:
-        graph = read_graph(quantize.static_int8(float32, tensors, "image"))
-        (quantizing,) = (o for o in graph.operators if o.name == "QUANTIZE")
-        tensor = graph.tensors[quantizing.outputs[0]]
-        return tensor.scales[0], tensor.zero_points[0]
 
+@pytest.mark.tensorflow
+def test_every_pixel_value_has_its_level_whatever_the_samples_hold(
+    float32: bytes, tiny_tensors: Tensors
+) -> None:
     grey = [np.clip(tensor, 100, 150) for tensor in tiny_tensors]
-    extreme = grey[0].copy()
-    extreme[0, 0, :2] = [[0], [255]]
-    assert scale_of_pixels([*grey, extreme, *grey]) == (1 / 128, -1)
-    assert scale_of_pixels([extreme, *grey]) == (1 / 128, -1)
-    assert scale_of_pixels(grey)[0] < 1 / 256
+    for tensors in (grey, tiny_tensors):
+        assert levels(static(float32, tensors), "QUANTIZE") == (1 / 128, -1)
 
 
 @pytest.mark.tensorflow
 def test_the_same_bytes_twice(float32: bytes, tiny_tensors: Tensors) -> None:
-    assert quantize.dynamic(float32) == quantize.dynamic(float32)
-    first, second = (quantize.static_int8(float32, tiny_tensors, "image") for _ in range(2))
+    assert dynamic(float32) == dynamic(float32)
+    first, second = (static(float32, tiny_tensors) for _ in range(2))
     assert first == second
 
 
@@ -126,7 +148,7 @@ def test_scores_stay_near_those_of_float32(
 ) -> None:
     wanted = [invoke(float32, tensor) for tensor in tiny_tensors]
     assert max(wanted) - min(wanted) > 0.3
-    for made in (quantize.dynamic(float32), quantize.static_int8(float32, tiny_tensors, "image")):
+    for made in (dynamic(float32), static(float32, tiny_tensors)):
         assert [invoke(made, tensor) for tensor in tiny_tensors] == pytest.approx(wanted, abs=0.1)
 
 
@@ -134,7 +156,31 @@ def test_scores_stay_near_those_of_float32(
 def test_a_regression_is_quantized_whole(line_path: Any) -> None:
     line = load_keras(line_path)
     float32 = convert.float32_tflite(line)
-    made = quantize.static_int8(float32, convert.probe_inputs(line, 50), "x")
+    made = static(float32, convert.probe_inputs(line, 50), "x")
     assert types(made)["FULLY_CONNECTED"] == ("int8", "int8")
     assert types(made)["QUANTIZE"] == ("float32", "int8")
     assert types(made)["DEQUANTIZE"] == ("int8", "float32")
+
+
+@pytest.mark.tensorflow
+def test_float16_halves_the_weights_and_keeps_the_scores(
+    float32: bytes, tiny_tensors: Tensors, invoke: Callable[[bytes, NDArray[Any]], float]
+) -> None:
+    made = quantize.float16(float32)
+    assert made == quantize.float16(float32)
+
+    def weights(flatbuffer: bytes) -> int:
+        graph = read_graph(flatbuffer)
+        return sum(t.constant_bytes for t in graph.tensors if len(t.shape) in (2, 4))
+
+    assert weights(made) == weights(float32) / 2
+    wanted = [invoke(float32, tensor) for tensor in tiny_tensors]
+    assert [invoke(made, tensor) for tensor in tiny_tensors] == pytest.approx(wanted, abs=0.01)
+
+
+@pytest.mark.tensorflow
+def test_sixteen_bits_are_for_linear_models(line_path: Any) -> None:
+    line = load_keras(line_path)
+    float32 = convert.float32_tflite(line)
+    made = quantize.static(float32, [], convert.probe_inputs(line, 50), "x", bits=16)
+    assert types(made)["FULLY_CONNECTED"] == ("int16", "int16")

@@ -112,7 +112,7 @@ def test_a_classifier_is_not_compared_with_a_line(
     tmp_path: Path,
 ) -> None:
     line = load_keras(line_path)
-    with pytest.raises(UnusableInput, match=r"this is a classifier, and .* a regression"):
+    with pytest.raises(UnusableInput, match=r"binary_classification, and .*one for regr"):
         verify_model(line, tiny_exported.path, small_drawn)
     export_model(line, load_recipe("float32"), tmp_path / "line.tflite")
     with pytest.raises(UnusableInput, match="not a regression"):

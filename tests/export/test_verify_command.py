@@ -208,7 +208,6 @@ def test_unusable_inputs_are_exit_code_5(
     cases: list[tuple[tuple[object, ...], str]] = [
         ((tiny_path, cut, "--data", small_drawn), f"{cut}: "),
         ((tiny_path, tmp_path / "no.tflite", "--data", small_drawn), "no such file"),
-        ((tiny_exported.path, tiny_exported.path, "--data", small_drawn), "this is a .tflite"),
         ((tiny_path, tiny_exported.path, "--data", listed), "line 2: the image no.jpg does not"),
         ((tiny_path, tiny_exported.path, "--data", tmp_path), "there is no folder valid in it"),
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -69,11 +71,13 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "options": (4, "Options"),
         "pool": (4, "Pool"),
         "split": (4, "Split"),
+        "softmax": (4, "Softmax"),
         "intermediates": (8, "*i"),
     },
     "Options": {"first": (0, "b"), "second": (1, "b"), "third": (2, "b")},
     "Pool": {"w": (1, "i"), "h": (2, "i"), "width": (3, "i"), "height": (4, "i")},
     "Split": {"count": (0, "i")},
+    "Softmax": {"beta": (0, "f")},
     "Metadata": {"name": (0, "text"), "buffer": (1, "I")},
     "Buffer": {"data": (0, "*B"), "offset": (1, "Q"), "size": (2, "Q")},
     "Signature": {
@@ -85,6 +89,16 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
     "Name": {"name": (0, "text"), "tensor": (1, "I")},
 }
 FLOAT32, INT32, UINT8 = 0, 2, 3
+TYPES = {"float32": FLOAT32, "uint8": UINT8, "int8": 9}
+OPERATORS = {
+    "CAST": 53,
+    "DEQUANTIZE": 6,
+    "MEAN": 40,
+    "FULLY_CONNECTED": 9,
+    "LOGISTIC": 14,
+    "SOFTMAX": 25,
+    "QUANTIZE": 114,
+}
 
 
 def write_flatbuffer(spec: Spec) -> bytes:
@@ -154,37 +168,84 @@ def _write_vector(data: bytearray, packed: bytes, length: int, alignment: int) -
     return place
 
 
-def _tensor(name: str, shape: list[int], dtype: int = FLOAT32, buffer: int = 0) -> Spec:
-    return {"shape": shape, "type": dtype, "buffer": buffer, "name": name}
+def _tensor(
+    name: str,
+    shape: list[int],
+    dtype: int = FLOAT32,
+    buffer: int = 0,
+    levels: tuple[float, int] | None = None,
+) -> Spec:
+    tensor = {"shape": shape, "type": dtype, "buffer": buffer, "name": name}
+    if levels is None:
+        return tensor
+    return {**tensor, "quantization": {"scale": [levels[0]], "zero_point": [levels[1]]}}
 
 
 def _operator(code: int, inputs: list[int], outputs: list[int], options: Spec) -> Spec:
     return {"code": code, "inputs": inputs, "outputs": outputs, **options}
 
 
-def _classifier_spec() -> Spec:
-    """Mean colour, one weight a colour, logistic: the redder, the higher the score."""
-    tensors = [
-        _tensor("image", [1, 8, 6, 3], UINT8),
-        _tensor("float", [1, 8, 6, 3]),
-        _tensor("axes", [2], INT32, 1),
-        _tensor("mean", [1, 3]),
-        _tensor("weights", [1, 3], FLOAT32, 2),
-        _tensor("bias", [1], FLOAT32, 3),
-        _tensor("logit", [1, 1]),
-        _tensor("probability", [1, 1]),
+def _image_spec(
+    weights: Sequence[Sequence[float]] = ((0.02, -0.01, -0.01),),
+    *,
+    bias: Sequence[float] | None = None,
+    end: str | None = "LOGISTIC",
+    pixels: str = "uint8",
+    pixel_levels: tuple[float, int] | None = None,
+    output: str = "score",
+    output_type: str = "float32",
+    output_levels: tuple[float, int] | None = None,
+) -> Spec:
+    """Mean colour, and for each output a weight a colour; by default the redder, the higher.
+
+    ``pixel_levels`` and ``output_levels`` are the (scale, zero point) of integers: the image is
+    dequantized then, and not cast; the output is quantized.
+    """
+    units = len(weights)
+    tensors = [_tensor("image", [1, 8, 6, 3], TYPES[pixels], levels=pixel_levels)]
+    names: list[str] = []
+    operators: list[Spec] = []
+
+    def add(name: str, inputs: list[int], made: Spec, **options: Any) -> int:
+        if name not in names:
+            names.append(name)
+        tensors.append(made)
+        operators.append(_operator(names.index(name), inputs, [len(tensors) - 1], options))
+        return len(tensors) - 1
+
+    def constant(tensor: Spec) -> int:
+        tensors.append(tensor)
+        return len(tensors) - 1
+
+    last = 0
+    if pixel_levels is not None:
+        last = add("DEQUANTIZE", [0], _tensor("float", [1, 8, 6, 3]))
+    elif pixels != "float32":
+        cast = {"first": TYPES[pixels], "second": FLOAT32}
+        last = add("CAST", [0], _tensor("float", [1, 8, 6, 3]), options_type=37, options=cast)
+    axes = constant(_tensor("axes", [2], INT32, 1))
+    mean = {"options_type": 27, "options": {"first": 0}}
+    last = add("MEAN", [last, axes], _tensor("mean", [1, 3]), **mean)
+    dense = {"options_type": 8, "options": {"first": 0}}
+    parts = [
+        constant(_tensor("weights", [units, 3], FLOAT32, 2)),
+        constant(_tensor("bias", [units], FLOAT32, 3)),
     ]
-    cast = {"options_type": 37, "options": {"first": UINT8, "second": FLOAT32}}
-    operators = [
-        _operator(0, [0], [1], cast),
-        _operator(1, [1, 2], [3], {"options_type": 27, "options": {"first": 0}}),
-        _operator(2, [3, 4, 5], [6], {"options_type": 8, "options": {"first": 0}}),
-        _operator(3, [6], [7], {}),
+    last = add("FULLY_CONNECTED", [last, *parts], _tensor("logit", [1, units]), **dense)
+    if end is not None:
+        settings = {"options_type": 9, "softmax": {"beta": 1}} if end == "SOFTMAX" else {}
+        last = add(end, [last], _tensor("probability", [1, units]), **settings)
+    if output_levels is not None:
+        levels = _tensor("levels", [1, units], TYPES[output_type], levels=output_levels)
+        last = add("QUANTIZE", [last], levels)
+    flat = [weight for row in weights for weight in row]
+    constants = [
+        struct.pack("<2i", 1, 2),
+        struct.pack(f"<{len(flat)}f", *flat),
+        struct.pack(f"<{units}f", *(bias or [0] * units)),
     ]
-    codes = {"CAST": 53, "MEAN": 40, "FULLY_CONNECTED": 9, "LOGISTIC": 14}
-    weights = struct.pack("<3f", 0.02, -0.01, -0.01)
-    constants = [struct.pack("<2i", 1, 2), weights, struct.pack("<f", 0)]
-    return _model(codes, tensors, operators, constants, ("image", 0), ("score", 7))
+    codes = {name: OPERATORS[name] for name in names}
+    return _model(codes, tensors, operators, constants, ("image", 0), (output, last))
 
 
 def _regression_spec() -> Spec:
@@ -294,6 +355,26 @@ _CLASSIFIER: Spec = {
         "limits": {"flip_rate": 0.05, "newly_missed": None},
     },
 }
+_LABELS: Spec = {
+    **_HEAD,
+    "task": "multiclass_classification",
+    "input": _CLASSIFIER["input"],
+    "output": {
+        "name": "scores",
+        "dtype": "float32",
+        "labels": ["red", "green", "blue"],
+        "classes": {"rubor": 0, "viridis": 1, "caeruleus": 2},
+    },
+    "threshold": None,
+    "parity": {
+        "n": 30,
+        "flips": 1,
+        "accuracy_difference": -0.01,
+        "mean_score_error": 0.004,
+        "max_score_error": 0.02,
+        "limits": {"flip_rate": 0.05},
+    },
+}
 _REGRESSION: Spec = {
     **_HEAD,
     "task": "regression",
@@ -350,10 +431,61 @@ class Tiny:
         return append_members(flatbuffer, {CONTRACT_MEMBER: contract.to_bytes()})
 
 
+def _image_model(
+    weights: Sequence[Sequence[float]] = ((0.02, -0.01, -0.01),),
+    *,
+    pixel_range: tuple[float, float] | None = None,
+    color: str = "RGB",
+    threshold: float | Mapping[str, float] | None = 0.5,
+    labels: Sequence[str] | None = None,
+    site: Spec | None = None,
+    **made: Any,
+) -> Tiny:
+    """An image classifier by `_image_spec`, and the contract that describes it.
+
+    With ``labels`` it is one of several labels: the outputs are as many, and ``threshold`` has the
+    score that each needs, or is None.
+    """
+    body = copy.deepcopy(_CLASSIFIER if labels is None else _LABELS)
+    body["input"] |= {"dtype": made.get("pixels", "uint8"), "color": color}
+    if pixel_range is not None:
+        body["input"]["range"] = list(pixel_range)
+    body["output"]["dtype"] = made.get("output_type", "float32")
+    if levels := made.get("output_levels"):
+        (scale,) = struct.unpack("<f", struct.pack("<f", levels[0]))  # as it stands in the file
+        body["output"]["quantization"] = {"scale": scale, "zero_point": levels[1]}
+    if labels is not None:
+        body["output"] |= {"labels": list(labels), "classes": {}}
+        rule = {"values": threshold, "rule": "by hand"}
+        body["threshold"] = rule if isinstance(threshold, Mapping) else None
+    else:
+        body["threshold"]["value"] = threshold
+        if levels:
+            body["threshold"]["quantized"] = math.ceil(threshold / scale) + levels[1]
+        if len(weights) > 1:
+            body["output"]["units"] = len(weights)
+    if site is not None:
+        body["site_threshold"] = site
+    return Tiny(partial(_image_spec, weights, output=body["output"]["name"], **made), body)
+
+
+@pytest.fixture(scope="session")
+def tiny_image_model() -> Callable[..., Tiny]:
+    """Makes image classifiers of other inputs and outputs: see `_image_spec`, `_image_model`."""
+    return _image_model
+
+
 @pytest.fixture(scope="session")
 def tiny_classifier() -> Tiny:
     """An image classifier of four operators: 8 rows, 6 columns, threshold 0.5."""
-    return Tiny(_classifier_spec, _CLASSIFIER)
+    return Tiny(_image_spec, _CLASSIFIER)
+
+
+@pytest.fixture(scope="session")
+def tiny_labels() -> Tiny:
+    """Three labels whose scores are a photo's mean red, green and blue, 255 being 1."""
+    colours = [[1 / 255 if i == j else 0 for j in range(3)] for i in range(3)]
+    return Tiny(partial(_image_spec, colours, end=None, output="scores"), _LABELS)
 
 
 @pytest.fixture(scope="session")
@@ -367,6 +499,14 @@ def classifier_file(tiny_classifier: Tiny, tmp_path: Path) -> Path:
     """The tiny classifier as a file."""
     path = tmp_path / "tiny.tflite"
     path.write_bytes(tiny_classifier.file())
+    return path
+
+
+@pytest.fixture
+def labels_file(tiny_labels: Tiny, tmp_path: Path) -> Path:
+    """The tiny classifier of three labels as a file."""
+    path = tmp_path / "colours.tflite"
+    path.write_bytes(tiny_labels.file())
     return path
 
 

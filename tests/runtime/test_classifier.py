@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lesionlite_runtime.classifier import Classifier, check_threshold, shipped_model
@@ -147,6 +149,85 @@ def test_a_model_without_a_proof_says_so_in_every_result(
     result = Classifier(path).classify(drawn_photos[0])
     assert result.findings == ("unproved_model",)
     assert "this model is unproved" in result.to_text()
+
+
+def red(value: int) -> bytes:
+    """A photo of one red."""
+    stream = io.BytesIO()
+    Image.new("RGB", (60, 80), (value, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+RED_ALONE = [[1 / 256, 0, 0]]
+
+
+def test_a_site_s_threshold_decides_and_shows(tiny_image_model: Any, tmp_path: Path) -> None:
+    path = tmp_path / "site.tflite"
+    site = {"value": 0.25, "reason": "few clinics"}
+    path.write_bytes(tiny_image_model(RED_ALONE, end=None, site=site).file())
+    classifier = Classifier(path)
+    assert classifier.threshold == 0.25
+    for level, decision in ((63, "no_referral"), (64, "refer"), (128, "refer")):
+        result = classifier.classify(red(level))
+        assert (result.threshold, result.decision) == (0.25, decision)
+        assert result.findings == ("site_threshold",)
+        assert result.to_text().endswith("this threshold was set at the site")
+    # Whoever passes a threshold decides by that one, and no finding of the file's is about it.
+    for threshold, decision in ((0.5, "no_referral"), (0.2, "refer")):
+        result = Classifier(path, threshold=threshold).classify(red(64))
+        assert (result.threshold, result.decision) == (threshold, decision)
+        assert result.findings == ()
+
+
+def test_an_unproved_model_with_a_site_s_threshold_says_both(
+    tiny_image_model: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "site.tflite"
+    tiny = tiny_image_model(RED_ALONE, end=None, site={"value": 0.25, "reason": "few clinics"})
+    path.write_bytes(tiny.file(body={**tiny.body(), "parity": None}))
+    assert Classifier(path).classify(red(0)).findings == ("unproved_model", "site_threshold")
+
+
+def test_of_two_units_the_second_is_the_score(tiny_image_model: Any, tmp_path: Path) -> None:
+    path = tmp_path / "two.tflite"
+    weights = [[0, 1 / 256, 0], [1 / 256, 0, 0]]
+    path.write_bytes(tiny_image_model(weights, end=None).file())
+    classifier = Classifier(path)
+    for level, decision in ((0, "no_referral"), (127, "no_referral"), (128, "refer")):
+        result = classifier.classify(red(level))
+        assert (result.score, result.decision) == (level / 256, decision)
+    assert classifier.score(classifier.tensor(np.full((40, 40, 3), (64, 200, 9), np.uint8))) == 0.25
+
+
+@pytest.mark.parametrize("backend", installed_backends())
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("int8", -128)])
+@given(threshold=st.floats(0, 255 / 256), at_site=st.booleans())
+@settings(max_examples=20)
+def test_integers_decide_as_their_scores_do(
+    tiny_image_model: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+    backend: str,
+    dtype: str,
+    zero: int,
+    threshold: float,
+    at_site: bool,
+) -> None:
+    """The model's integer is the photo's red (less 128): each level just below and at it."""
+    least = math.ceil(threshold * 256)
+    levels = {"output_type": dtype, "output_levels": (1 / 256, zero)}
+    given_at = {"threshold": threshold}
+    if at_site:
+        site = {"value": threshold, "reason": "few clinics", "quantized": least + zero}
+        given_at = {"site": site}
+    path = tmp_path_factory.mktemp("integers") / "integers.tflite"
+    path.write_bytes(tiny_image_model(RED_ALONE, end=None, **given_at, **levels).file())
+    classifier = Classifier(path, backend=backend)
+    deciding = classifier.contract.site_threshold or classifier.contract.threshold
+    assert deciding.quantized == least + zero
+    for level in {max(least - 1, 0), least, min(least + 1, 255)}:
+        result = classifier.classify(red(level))
+        assert result.score == level / 256
+        assert result.decision == ("refer" if level >= least else "no_referral")
 
 
 @pytest.mark.parametrize(

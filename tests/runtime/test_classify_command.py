@@ -167,6 +167,61 @@ def test_a_model_can_be_named_and_an_unproved_one_says_so(
     assert json.loads(out)["findings"] == ["unproved_model"]
 
 
+def test_a_model_of_several_labels_gives_a_label_a_photo(
+    classify: Run, drawn_photos: list[Path], labels_file: Path
+) -> None:
+    code, out, err = classify(*drawn_photos, "-m", labels_file)
+    *lines, note = out.splitlines()
+    assert (code, err, note) == (0, "", RESEARCH_NOTE)
+    for photo, line in zip(drawn_photos, lines, strict=True):
+        assert line.startswith(f"{photo}: red (red 0.")  # drawn on skin
+    code, out, err = classify(*drawn_photos, "-m", labels_file, "--json")
+    results = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert [result["file"] for result in results] == [str(photo) for photo in drawn_photos]
+    assert {result["schema"] for result in results} == {"lesionlite.labels_result/1"}
+    for result in results:
+        assert result["decision"] == max(result["scores"], key=result["scores"].get) == "red"
+        assert list(result["scores"]) == ["red", "green", "blue"]
+        assert "threshold" not in result
+
+
+def test_no_label_may_be_decided_for(
+    classify: Run, drawn_photos: list[Path], tiny_labels: Any, tmp_path: Path
+) -> None:
+    values = {"red": 1, "green": 1, "blue": 1}
+    body = {**tiny_labels.body(), "threshold": {"values": values, "rule": "by hand"}}
+    path = tmp_path / "strict.tflite"
+    path.write_bytes(tiny_labels.file(body=body))
+    code, out, _ = classify(drawn_photos[0], "-m", path, "-q")
+    assert code == 0
+    assert out.startswith(f"{drawn_photos[0]}: no label (red 0.")
+    _, out, _ = classify(drawn_photos[0], "-m", path, "--json")
+    assert json.loads(out)["decision"] is None
+
+
+def test_a_bad_photo_keeps_the_schema_of_several_labels(
+    classify: Run, drawn_photos: list[Path], labels_file: Path, bad: list[Path]
+) -> None:
+    code, out, err = classify(bad[0], drawn_photos[0], "-m", labels_file, "--json")
+    failure, result = [json.loads(line) for line in out.splitlines()]
+    assert code == 4
+    assert failure["schema"] == result["schema"] == "lesionlite.labels_result/1"
+    assert failure["error"]["code"] == "unusable_input"
+    assert err.splitlines()[-1].endswith("1 of 2 photos could not be used; see the reasons above")
+
+
+def test_a_model_of_several_labels_takes_no_threshold(
+    classify: Run, drawn_photos: list[Path], labels_file: Path
+) -> None:
+    code, out, err = classify(drawn_photos[0], "-m", labels_file, "--threshold", "0.5")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"lesionlite: {labels_file}: this model tells several labels apart and takes no threshold; "
+        "leave out --threshold\n"
+    )
+
+
 def test_a_backend_that_is_absent_has_code_6(
     classify: Run, drawn_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,18 +257,18 @@ def test_odd_names_break_no_line(
 def test_a_photo_that_vanishes_is_reported_and_the_others_done(
     classify: Run, drawn_photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lesionlite_runtime import classifier
+    from lesionlite_runtime import image_model
 
     copies = [tmp_path / photo.name for photo in drawn_photos[:3]]
     for photo, copy in zip(drawn_photos[:3], copies, strict=True):
         copy.write_bytes(photo.read_bytes())
-    read = classifier.read_file
+    read = image_model.read_file
 
     def take_away(path: Path, max_bytes: int) -> bytes:
         copies[1].unlink(missing_ok=True)
         return read(path, max_bytes)
 
-    monkeypatch.setattr(classifier, "read_file", take_away)
+    monkeypatch.setattr(image_model, "read_file", take_away)
     code, out, err = classify(tmp_path, "-q")
     assert code == 4
     assert len(out.splitlines()) == 2

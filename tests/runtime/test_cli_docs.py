@@ -1,10 +1,12 @@
 """docs/cli.md against the command line: its options, its codes, its schemas and its examples.
 
-``python tests/runtime/test_cli_docs.py`` writes the examples anew, after a model has changed.
+``python tests/runtime/test_cli_docs.py`` writes the examples anew, after a model has changed, and
+what follows from the code: commands, findings, the schema of results of several labels.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import os
@@ -23,11 +25,15 @@ from lesionlite_runtime import errors
 from lesionlite_runtime.cli import BUG, INTERRUPTED, ROUTES
 from lesionlite_runtime.interpreter import BACKENDS, installed_backends
 from lesionlite_runtime.pixels import IMAGE_SUFFIXES
+from lesionlite_runtime.result import LABELS_RESULT_SCHEMA, SITE_THRESHOLD, UNPROVED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cli.md"
 EXAMPLE = re.compile(r"```console\n\$ (lesionlite [^\n]*)\n```\n\n```json\n(.*?)\n```", re.DOTALL)
 ONE_LINE = 500
+FINDINGS = [UNPROVED, SITE_THRESHOLD]
+ABOUT_LABELS = """A model of three labels or more gives a label and the score of each, and takes no
+`--threshold`. `decision` is null where every score is under its label's threshold."""
 SCORE_ERROR = 0.06  # what kernels of another processor may make of an int8 model
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -63,6 +69,69 @@ def write_examples() -> None:
         return f"```console\n$ {match[1]}\n```\n\n```json\n{shown}\n```"
 
     PAGE.write_text(EXAMPLE.sub(rewritten, PAGE.read_text("utf-8")), "utf-8")
+
+
+def write_what_follows_from_the_code() -> None:
+    """Put commands that the page lacks, the findings and the schema for several labels into it."""
+    page = PAGE.read_text("utf-8")
+    table, *rest = page.partition("\n## Exit codes")
+    named = re.findall(r"`([a-z]+)`", table)
+    for name, route in ROUTES.items():
+        if name not in named:
+            does = f"{route.help[0].lower()}{route.help[1:].rstrip('.')}"
+            needs = f"`lesionlite[{route.extra}]`" if route.extra else "the base install"
+            table += f"| `{name}` | {does} | {needs} |\n"
+    page = "".join((table, *rest))
+    enum = f'"findings": {{"type": "array", "items": {{"enum": {json.dumps(FINDINGS)}}}}},'
+    page = re.sub(r'"findings": \{"type": "array", .*\},', enum, page)
+    PAGE.write_text(page, "utf-8")
+    result = schemas()["lesionlite.result/1"]
+    block = f"```json\n{in_lines(labels_schema(result))}\n```"
+    old = re.compile(
+        r'```json\n\{\n  "\$schema": [^\n]*\n  "title": "lesionlite.labels_res.*?\n```', re.S
+    )
+    if old.search(page):
+        page = old.sub(lambda _: block, page)
+    else:
+        before, heading, after = page.partition("\n## predict\n")
+        page = f"{before}\n{ABOUT_LABELS}\n\n{block}\n{heading}{after}"
+    PAGE.write_text(page, "utf-8")
+
+
+def labels_schema(result: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a result of several labels, from that of a result: scores, and a label."""
+    schema = copy.deepcopy(result)
+    score = schema["properties"]["score"]
+    changed = {
+        "schema": {"const": LABELS_RESULT_SCHEMA},
+        "decision": {"type": ["string", "null"]},
+        "score": {"type": "object", "additionalProperties": score},
+    }
+    names = {"score": "scores"}
+    schema["title"] = LABELS_RESULT_SCHEMA
+    schema["properties"] = {
+        names.get(name, name): changed.get(name, value)
+        for name, value in schema["properties"].items()
+        if name != "threshold"
+    }
+    schema["oneOf"][0]["required"] = [
+        names.get(name, name) for name in schema["oneOf"][0]["required"] if name != "threshold"
+    ]
+    return schema
+
+
+def in_lines(schema: dict[str, Any]) -> str:
+    """``schema`` as JSON, a line for each of its keys and properties."""
+
+    def lines(value: dict[str, Any], indent: str, deep: tuple[str, ...]) -> str:
+        items = [
+            f"{indent}  {json.dumps(key)}: "
+            + (lines(item, f"{indent}  ", ()) if key in deep else json.dumps(item))
+            for key, item in value.items()
+        ]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+
+    return lines(schema, "", ("properties",))
 
 
 def examples() -> dict[str, Any]:
@@ -137,7 +206,7 @@ def title_of(value: dict[str, Any]) -> str:
 
 def test_the_page_shows_every_schema_and_an_example_of_each() -> None:
     titles = {"lesionlite.result/1", "lesionlite.inspection/1", "prediction"}
-    assert set(schemas()) == titles
+    assert set(schemas()) == titles | {LABELS_RESULT_SCHEMA}  # no such model ships
     assert {title_of(value) for value in examples().values()} == titles
     assert len(examples()) == 4
 
@@ -186,6 +255,43 @@ def test_the_schema_of_a_result_refuses_what_is_none(change: dict[str, Any]) -> 
     assert faults(missing, schema, schema)
 
 
+def test_the_schema_of_several_labels_is_that_of_a_result_with_their_scores() -> None:
+    assert schemas()[LABELS_RESULT_SCHEMA] == labels_schema(schemas()["lesionlite.result/1"])
+    for title in ("lesionlite.result/1", LABELS_RESULT_SCHEMA):
+        assert schemas()[title]["properties"]["findings"]["items"]["enum"] == FINDINGS
+
+
+@pytest.mark.parametrize("values", [None, {"red": 1, "green": 1, "blue": 1}])
+def test_results_of_several_labels_keep_their_schema(
+    tiny_labels: Any, tmp_path: Path, drawn_photos: list[Path], values: dict[str, float] | None
+) -> None:
+    schema, body = schemas()[LABELS_RESULT_SCHEMA], tiny_labels.body()
+    if values is not None:
+        body |= {"threshold": {"values": values, "rule": "by hand"}, "parity": None}
+    model, bad = tmp_path / "labels.tflite", tmp_path / "bad.jpg"
+    model.write_bytes(tiny_labels.file(body=body))
+    bad.write_text("no photo")
+    for photo in (drawn_photos[0], bad):
+        value = written_by(
+            shlex.join(["lesionlite", "classify", str(photo), "-m", str(model), "--json"])
+        )
+        assert faults(value, schema, schema) == []
+        assert ("error" in value) is (photo == bad)
+        for change in ({"scores": {"red": 2}}, {"decision": 1}, {"threshold": 0.5}):
+            assert faults({**value, **change}, schema, schema)
+
+
+def test_a_site_s_threshold_keeps_the_schema_of_a_result(
+    tiny_image_model: Any, tmp_path: Path, drawn_photos: list[Path]
+) -> None:
+    schema, model = schemas()["lesionlite.result/1"], tmp_path / "site.tflite"
+    model.write_bytes(tiny_image_model(site={"value": 0.25, "reason": "few clinics"}).file())
+    line = ["lesionlite", "classify", str(drawn_photos[0]), "-m", str(model), "--json"]
+    value = written_by(shlex.join(line))
+    assert value["findings"] == [SITE_THRESHOLD]
+    assert faults(value, schema, schema) == []
+
+
 def test_the_page_has_every_exit_code() -> None:
     section = PAGE.read_text("utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     shown = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
@@ -220,4 +326,5 @@ def test_the_page_names_every_suffix_of_an_image() -> None:
 
 
 if __name__ == "__main__":
+    write_what_follows_from_the_code()
     write_examples()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import copy
 import dataclasses
 import json
 import types
@@ -12,19 +14,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lesionlite_runtime import codec
 from lesionlite_runtime.contract import (
     ClassifierContract,
     Contract,
+    LabelsContract,
     RegressionContract,
     classifier_contract,
+    image_contract,
     regression_contract,
     with_flatbuffer,
 )
-from lesionlite_runtime.contract_fields import Interval, OperatingPoint
+from lesionlite_runtime.contract_checks import (
+    INTEGER_LEVELS,
+    MAX_LABELS,
+    MAX_REASON,
+    dequantized,
+    least_level,
+)
+from lesionlite_runtime.contract_fields import Interval, OperatingPoint, Quantization
 from lesionlite_runtime.errors import UnusableInput
 
 Path = tuple[str | int, ...]
-KINDS = {"classifier": ClassifierContract, "regression": RegressionContract}
+KINDS = {
+    "classifier": ClassifierContract,
+    "labels": LabelsContract,
+    "regression": RegressionContract,
+}
 WRONG: tuple[Any, ...] = (None, True, 1, 1.5, "text", [], {}, [None], {"a": None})
 
 
@@ -54,7 +70,44 @@ def dotted(path: Path) -> str:
     return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).removeprefix(".")
 
 
-OPTIONAL: tuple[Path, ...] = (("threshold", "table"),)
+def path_of(text: str) -> Path:
+    """The path that messages name ``text``."""
+    return tuple(0 if step == "0" else step for step in text.replace("[0]", ".0").split("."))
+
+
+COMMON = ["provenance.views", "provenance.runs_on", "parity.reference"]
+OPTIONAL = {
+    (kind, path_of(text))
+    for kind, texts in {
+        "classifier": [
+            *COMMON,
+            "input.range",
+            "output.units",
+            "output.quantization",
+            "threshold.table",
+            "threshold.quantized",
+            "site_threshold",
+            "site_threshold.quantized",
+            "views_thresholds",
+            "views_thresholds[0].threshold.table",
+            "views_thresholds[0].threshold.quantized",
+        ],
+        "labels": [*COMMON, "input.range", "output.quantization"],
+        "regression": COMMON,
+    }.items()
+    for text in texts
+}
+MAY_BE_NULL = {
+    "classifier": {
+        "threshold.sensitivity",
+        "threshold.specificity",
+        "views_thresholds[0].threshold.sensitivity",
+        "views_thresholds[0].threshold.specificity",
+        "parity.auc_difference",
+    },
+    "labels": {"threshold"},
+    "regression": set(),
+}
 FIELDS = [(name, path) for name, kind in KINDS.items() for path in leaves(kind)]
 
 
@@ -72,10 +125,36 @@ def takes(hint: Any, value: Any) -> bool:
     return isinstance(value, kind) and (hint is Any or not isinstance(value, bool))
 
 
+def with_every_field(body: dict[str, Any]) -> dict[str, Any]:
+    """``body`` with every field that a contract may leave out."""
+    body["provenance"] |= {
+        "calibration": {"n": 1},
+        "views": 4,
+        "runs_on": {"minimum": "2.14"},
+    }
+    body["parity"]["reference"] = "0123456789ab"
+    if body["task"] == "regression":
+        return body
+    body["input"]["range"] = [0, 1]
+    body["output"] |= {"dtype": "uint8", "quantization": {"scale": 1 / 256, "zero_point": 0}}
+    if body["task"] == "multiclass_classification":
+        values = dict.fromkeys(body["output"]["labels"], 0.5)
+        return {**body, "threshold": {"values": values, "rule": "by hand"}}
+    body["output"]["units"] = 2
+    body["threshold"]["quantized"] = 128
+    views = {"views": 4, "threshold": copy.deepcopy(body["threshold"])}
+    site = {"value": 0.25, "reason": "few clinics", "quantized": 64}
+    return {**body, "site_threshold": site, "views_thresholds": [views]}
+
+
 @pytest.fixture(scope="session")
-def kinds(tiny_classifier: Any, tiny_regression: Any) -> dict[str, Any]:
-    """The tiny models by the names of `KINDS`."""
-    return {"classifier": tiny_classifier, "regression": tiny_regression}
+def kinds(tiny_classifier: Any, tiny_labels: Any, tiny_regression: Any) -> dict[str, Any]:
+    """The tiny models by the names of `KINDS`, with every field in their contracts."""
+    tinies = {"classifier": tiny_classifier, "labels": tiny_labels, "regression": tiny_regression}
+    return {
+        kind: dataclasses.replace(tiny, _body=with_every_field(tiny.body()))
+        for kind, tiny in tinies.items()
+    }
 
 
 def at(body: Any, path: Path) -> Any:
@@ -112,6 +191,12 @@ intervals = st.fixed_dictionaries({"value": ratios, "low": ratios, "high": ratio
 limits = st.dictionaries(st.text(max_size=5), st.none() | numbers, max_size=3)
 
 
+def some_of(fields: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any part of ``fields``."""
+    names = st.sets(st.sampled_from(sorted(fields)))
+    return names.map(lambda chosen: {name: fields[name] for name in fields if name in chosen})
+
+
 @st.composite
 def counts(draw: st.DrawFn) -> dict[str, int]:
     """A count, and how many of it are positive."""
@@ -121,8 +206,9 @@ def counts(draw: st.DrawFn) -> dict[str, int]:
 
 @st.composite
 def heads(draw: st.DrawFn, task: str) -> dict[str, Any]:
-    """What contracts of both kinds hold."""
+    """What contracts of every kind hold."""
     exported = draw(st.booleans())
+    optional = {"views": draw(st.integers()), "runs_on": draw(free)}
     return {
         "schema": "lesionlite.contract/1",
         "task": task,
@@ -133,6 +219,7 @@ def heads(draw: st.DrawFn, task: str) -> dict[str, Any]:
             "calibration": draw(st.none() | free),
             "recipe": draw(st.none() | st.text()),
             "tools": draw(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)),
+            **draw(some_of(optional)),
         },
         "flatbuffer_sha256": draw(digests) if exported else None,
         "flatbuffer_bytes": draw(st.integers(0, 2**31)) if exported else None,
@@ -158,17 +245,59 @@ def thresholds(draw: st.DrawFn) -> dict[str, Any]:
         "value": draw(ratios),
         "rule": draw(st.text()),
         "chosen_on": {"kind": draw(st.text()), **draw(counts())},
-        "sensitivity": draw(intervals),
-        "specificity": draw(intervals),
-        **draw(st.sampled_from([{}, {"table": table}])),
+        "sensitivity": draw(st.none() | intervals),
+        "specificity": draw(st.none() | intervals),
+        **draw(some_of({"table": table})),
     }
+
+
+@st.composite
+def images(draw: st.DrawFn) -> dict[str, Any]:
+    """The input of an image classifier."""
+    sides, ends = st.integers(1, 4096), st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
+    dtype = draw(st.sampled_from(["uint8", "float32", "int8"]))
+    given_range = {"range": sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True)))}
+    return {
+        "name": draw(st.text()),
+        "shape": [1, draw(sides), draw(sides), 3],
+        "dtype": dtype,
+        "color": draw(st.sampled_from(["RGB", "BGR"])),
+        "orientation": "exif",
+        "resize": draw(st.sampled_from(["pillow-bilinear-v1", "tf-bilinear-v1"])),
+        "fit": "stretch",
+        **(draw(some_of(given_range)) if dtype == "uint8" else given_range),
+    }
+
+
+@st.composite
+def score_types(draw: st.DrawFn) -> dict[str, Any]:
+    """The type of an output, quantized so that its highest integer reaches 1."""
+    dtype = draw(st.sampled_from(["float32", *INTEGER_LEVELS]))
+    if dtype == "float32":
+        return {"dtype": dtype}
+    low, high = INTEGER_LEVELS[dtype]
+    zero_point = draw(st.integers(low, high - 2))
+    scale = draw(st.floats(1.01 / (high - zero_point), 1))
+    return {"dtype": dtype, "quantization": {"scale": scale, "zero_point": zero_point}}
+
+
+def in_levels(threshold: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:
+    """``threshold`` with the integer that it is in ``output``, said a second way."""
+    if "quantization" not in output:
+        return threshold
+    scale, zero_point = (output["quantization"][name] for name in ("scale", "zero_point"))
+    low, high = INTEGER_LEVELS[output["dtype"]]
+    scores = [min(max(scale * (q - zero_point), 0), 1) for q in range(low, high + 1)]
+    return {**threshold, "quantized": low + bisect.bisect_left(scores, threshold["value"])}
+
+
+references = st.text("0123456789abcdef", min_size=12, max_size=12)
 
 
 @st.composite
 def classifiers(draw: st.DrawFn) -> dict[str, Any]:
     """The JSON object of a classifier's contract, without its digest."""
     labels = draw(st.lists(st.text(), min_size=2, max_size=2, unique=True))
-    sides = st.integers(1, 4096)
     parity = {
         **draw(counts()),
         "flips": draw(st.integers()),
@@ -177,26 +306,57 @@ def classifiers(draw: st.DrawFn) -> dict[str, Any]:
         "mean_score_error": draw(numbers),
         "max_score_error": draw(numbers),
         "limits": draw(limits),
+        **draw(some_of({"reference": draw(references)})),
+    }
+    output = {
+        "name": draw(st.text()),
+        **draw(score_types()),
+        "labels": labels,
+        "score_of": labels[1],
+        "classes": draw(st.dictionaries(st.text(), st.integers(0, 1), min_size=1, max_size=4)),
+        **draw(some_of({"units": 2})),
+    }
+    reason = draw(st.text(min_size=1, max_size=MAX_REASON).filter(str.strip))
+    views = {"views": draw(st.sampled_from([4, 8])), "threshold": draw(thresholds())}
+    optional = {
+        "site_threshold": in_levels({"value": draw(ratios), "reason": reason}, output),
+        "views_thresholds": [{**views, "threshold": in_levels(views["threshold"], output)}],
     }
     return {
         **draw(heads("binary_classification")),
-        "input": {
-            "name": draw(st.text()),
-            "shape": [1, draw(sides), draw(sides), 3],
-            "dtype": "uint8",
-            "color": "RGB",
-            "orientation": "exif",
-            "resize": draw(st.sampled_from(["pillow-bilinear-v1", "tf-bilinear-v1"])),
-            "fit": "stretch",
-        },
+        "input": draw(images()),
+        "output": output,
+        "threshold": in_levels(draw(thresholds()), output),
+        "parity": draw(st.sampled_from([None, parity])),
+        **draw(some_of(optional)),
+    }
+
+
+@st.composite
+def several_labels(draw: st.DrawFn) -> dict[str, Any]:
+    """The JSON object of the contract of a classifier of several labels, without its digest."""
+    labels = draw(st.lists(st.text(), min_size=3, max_size=6, unique=True))
+    parity = {
+        "n": draw(st.integers()),
+        "flips": draw(st.integers()),
+        "accuracy_difference": draw(numbers),
+        "mean_score_error": draw(numbers),
+        "max_score_error": draw(numbers),
+        "limits": draw(limits),
+        **draw(some_of({"reference": draw(references)})),
+    }
+    indices = st.integers(0, len(labels) - 1)
+    threshold = {"values": {label: draw(ratios) for label in labels}, "rule": draw(st.text())}
+    return {
+        **draw(heads("multiclass_classification")),
+        "input": draw(images()),
         "output": {
             "name": draw(st.text()),
-            "dtype": "float32",
+            **draw(score_types()),
             "labels": labels,
-            "score_of": labels[1],
-            "classes": draw(st.dictionaries(st.text(), st.integers(0, 1), min_size=1, max_size=4)),
+            "classes": draw(st.dictionaries(st.text(), indices, max_size=4)),
         },
-        "threshold": draw(thresholds()),
+        "threshold": draw(st.sampled_from([None, threshold])),
         "parity": draw(st.sampled_from([None, parity])),
     }
 
@@ -210,6 +370,7 @@ def regressions(draw: st.DrawFn) -> dict[str, Any]:
         "n": draw(st.integers()),
         **{f"{name}_error": draw(numbers) for name in errors},
         "limits": draw(limits),
+        **draw(some_of({"reference": draw(references)})),
     }
     return {
         **draw(heads("regression")),
@@ -225,8 +386,8 @@ def regressions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@given(body=classifiers() | regressions())
-@settings(max_examples=150)
+@given(body=classifiers() | several_labels() | regressions())
+@settings(max_examples=200)
 def test_a_contract_that_was_read_is_written_with_the_same_bytes(
     tiny_classifier: Any, body: dict[str, Any]
 ) -> None:
@@ -252,7 +413,7 @@ def test_every_field_is_tried_below(kinds: dict[str, Any]) -> None:
     assert len(FIELDS) > 60
 
 
-REQUIRED = [(kind, path) for kind, path in FIELDS if path not in OPTIONAL]
+REQUIRED = [(kind, path) for kind, path in FIELDS if (kind, path) not in OPTIONAL]
 
 
 @pytest.mark.parametrize(("kind", "path"), REQUIRED, ids=str)
@@ -266,8 +427,8 @@ def test_a_missing_field_is_refused_by_its_path(
         assert f"the contract cannot be used: {dotted(path)} is missing;" in message
 
 
-def test_the_table_may_be_left_out_and_stays_out(tiny_classifier: Any) -> None:
-    """Files from before there was a table keep their digest."""
+def test_an_optional_field_may_be_left_out_and_stays_out(tiny_classifier: Any) -> None:
+    """Files from before there were these fields keep their digest."""
     body = tiny_classifier.body()
     del body["threshold"]["table"]
     data = tiny_classifier.contract_bytes(body)
@@ -275,10 +436,25 @@ def test_the_table_may_be_left_out_and_stays_out(tiny_classifier: Any) -> None:
     assert isinstance(contract, ClassifierContract)
     assert contract.threshold.table is None
     assert contract.to_bytes() == data
-    body["threshold"]["table"] = None
-    assert "threshold.table must be left out rather than null" in refusal(
-        tiny_classifier.contract_bytes(body)
-    )
+    for path in ("threshold.table", "input.range", "site_threshold", "provenance.views"):
+        body, steps = tiny_classifier.body(), path_of(path)
+        at(body, steps)[steps[-1]] = None
+        words = f"{path} must be left out rather than null"
+        assert words in refusal(tiny_classifier.contract_bytes(body))
+
+
+def test_the_optional_fields_are_those_that_say_so() -> None:
+    def marked(kind: Any, path: Path = ()) -> set[Path]:
+        hints, found = typing.get_type_hints(kind), set()
+        for field in dataclasses.fields(kind):
+            if field.metadata == codec.OPTIONAL:
+                found.add((*path, field.name))
+            for place, inner in inner_kinds(hints[field.name]).items():
+                found |= marked(inner, (*path, field.name, *place))
+        return found
+
+    shown = {(name, path) for name, kind in KINDS.items() for path in marked(kind)}
+    assert shown == OPTIONAL
 
 
 def test_the_table_is_read_row_by_row(tiny_classifier: Any) -> None:
@@ -382,7 +558,8 @@ def test_null_is_taken_where_the_schema_says_so_and_nowhere_else(
         except UnusableInput:
             continue
         taken.add(dotted(path))
-    assert taken - {"parity.auc_difference"} == {"provenance.recipe", "parity"}
+    always = {"provenance.recipe", "provenance.calibration", "parity"}
+    assert taken == always | MAY_BE_NULL[kind]
 
 
 def test_a_nested_path_is_named_in_full(tiny_classifier: Any) -> None:
@@ -407,7 +584,8 @@ def test_another_version_of_the_schema_is_refused_by_name(
 @pytest.mark.parametrize("task", ["multi_class", "", None, [], {"a": 1}])
 def test_an_unknown_task_is_refused_by_name(tiny_classifier: Any, task: Any) -> None:
     message = refusal(tiny_classifier.contract_bytes({**tiny_classifier.body(), "task": task}))
-    assert f"task is {task!r}, and must be one of binary_classification, regression" in message
+    known = "binary_classification, multiclass_classification, regression"
+    assert f"task is {task!r}, and must be one of {known}" in message
 
 
 def test_an_endless_name_does_not_flood_the_message(tiny_classifier: Any) -> None:
@@ -423,12 +601,23 @@ def test_an_endless_name_does_not_flood_the_message(tiny_classifier: Any) -> Non
         ("input.shape", [1, 0, 6, 3], "input.shape must be [1, H, W, 3]"),
         ("input.shape", [1, 8, 4097, 3], "input.shape must be [1, H, W, 3]"),
         ("input.shape", [], "input.shape must be [1, H, W, 3]"),
-        ("input.dtype", "int8", "input.dtype is 'int8', and must be uint8"),
-        ("input.color", "BGR", "input.color is 'BGR', and must be RGB"),
+        ("input.dtype", "int16", "dtype is 'int16', and must be uint8 or float32 or int8"),
+        ("input.dtype", "float32", "input.range is missing, and uint8 alone needs none"),
+        ("input.dtype", "int8", "input.range is missing, and uint8 alone needs none"),
+        ("input.color", "rgb", "input.color is 'rgb', and must be RGB or BGR"),
+        ("input.range", [0], "input.range must be [low, high], both within 1e+06"),
+        ("input.range", [0, 0], "input.range must be [low, high], both within 1e+06"),
+        ("input.range", [1, -1], "input.range must be [low, high], both within 1e+06"),
+        ("input.range", [0, 1, 2], "input.range must be [low, high], both within 1e+06"),
+        ("input.range", [0, 1e7], "input.range must be [low, high], both within 1e+06"),
         ("input.orientation", "none", "input.orientation is 'none', and must be exif"),
         ("input.resize", "nearest", "input.resize is 'nearest', and must be pillow-bilinear-v1"),
         ("input.fit", "crop", "input.fit is 'crop', and must be stretch"),
-        ("output.dtype", "int8", "output.dtype is 'int8', and must be float32"),
+        ("output.dtype", "int16", "dtype is 'int16', and must be float32 or uint8 or int8"),
+        ("output.dtype", "int8", "output.quantization must be there for an integer output"),
+        ("output.quantization", {"scale": 1, "zero_point": 0}, "output.quantization must be there"),
+        ("output.units", 1, "output.units must be 2, or not be there"),
+        ("output.units", 3, "output.units must be 2, or not be there"),
         ("output.labels", ["a", "a"], "output.labels must be two different labels"),
         ("output.labels", ["a", "b", "c"], "output.labels must be two different labels"),
         ("output.score_of", "benign", "output.score_of must be the second of the labels"),
@@ -436,6 +625,15 @@ def test_an_endless_name_does_not_flood_the_message(tiny_classifier: Any) -> Non
         ("output.classes", {"a": 2}, "output.classes must map each class to 0 or 1"),
         ("threshold.value", 1.5, "threshold.value must lie in 0 to 1"),
         ("threshold.value", -0.1, "threshold.value must lie in 0 to 1"),
+        ("threshold.quantized", 128, "threshold.quantized must be there for an integer output"),
+        ("site_threshold", {"value": 2, "reason": "x"}, "site_threshold.value must lie in 0 to 1"),
+        ("site_threshold", {"value": 0, "reason": " "}, "site_threshold.reason must say why"),
+        ("site_threshold", {"value": 0, "reason": "x" * 501}, "in 500 characters at most"),
+        (
+            "site_threshold",
+            {"value": 0, "reason": "x", "quantized": 0},
+            "site_threshold.quantized must be there for an integer output, and for no other",
+        ),
         ("threshold.sensitivity.high", 90, "threshold.sensitivity.high must lie in 0 to 1"),
         ("threshold.specificity.low", -1, "threshold.specificity.low must lie in 0 to 1"),
         ("threshold.chosen_on.positives", 101, "threshold.chosen_on.positives must lie in 0 to n"),
@@ -459,6 +657,82 @@ def test_a_value_that_no_classifier_has_is_refused(
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
+        ("output.quantization.scale", 0, "output.quantization.scale must lie in 0 to 1"),
+        ("output.quantization.scale", 1.5, "output.quantization.scale must lie in 0 to 1"),
+        ("output.quantization.zero_point", -1, "zero_point must lie in 0 to 255"),
+        ("output.quantization.zero_point", 256, "zero_point must lie in 0 to 255"),
+        ("output.dtype", "float32", "output.quantization must be there for an integer output"),
+        ("threshold.quantized", 127, "threshold.quantized is not the least integer that reaches"),
+        ("threshold.quantized", 129, "threshold.quantized is not the least integer that reaches"),
+        ("threshold.value", 1, "threshold.quantized is not the least integer that reaches"),
+        ("site_threshold.quantized", 65, "site_threshold.quantized is not the least integer"),
+        ("site_threshold.value", 0.2, "site_threshold.quantized is not the least integer"),
+        ("views_thresholds[0].views", 1, "views_thresholds[0].views must be one of (4, 8)"),
+        (
+            "views_thresholds[0].threshold.value",
+            -0.5,
+            "views_thresholds[0].threshold.value must lie in 0 to 1",
+        ),
+        (
+            "views_thresholds[0].threshold.quantized",
+            1,
+            "views_thresholds[0].threshold.quantized is not the least integer",
+        ),
+        (
+            "views_thresholds[0].threshold.table",
+            [],
+            "views_thresholds[0].threshold.table must have 1 to 64 rows",
+        ),
+    ],
+)
+def test_a_value_that_no_classifier_of_integers_has_is_refused(
+    kinds: dict[str, Any], path: str, value: Any, words: str
+) -> None:
+    body, steps = kinds["classifier"].body(), path_of(path)
+    at(body, steps)[steps[-1]] = value
+    assert words in refusal(kinds["classifier"].contract_bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("output.labels", ["a", "b"], "output.labels must be 3 to 1000 different labels"),
+        ("output.labels", ["a", "b", "b"], "output.labels must be 3 to 1000 different labels"),
+        (
+            "output.labels",
+            [str(i) for i in range(MAX_LABELS + 1)],
+            "output.labels must be 3 to 1000 different labels",
+        ),
+        ("output.classes", {"rubor": 3}, "output.classes must map each class to the index"),
+        ("output.classes", {"rubor": -1}, "output.classes must map each class to the index"),
+        ("output.dtype", "int16", "dtype is 'int16', and must be float32 or uint8 or int8"),
+        ("threshold.values", {"red": 0.5}, "threshold.values must have every label"),
+        (
+            "threshold.values",
+            {"red": 0.5, "green": 0.5, "blue": 0.5, "grey": 0.5},
+            "threshold.values must have every label",
+        ),
+        (
+            "threshold.values",
+            {"red": 0.5, "green": 1.5, "blue": 0.5},
+            "threshold.values.green must lie in 0 to 1",
+        ),
+        ("input.color", "grey", "input.color is 'grey', and must be RGB or BGR"),
+        ("input.range", [0, 0], "input.range must be [low, high], both within 1e+06"),
+        ("task", "binary_classification", "output.score_of is missing"),
+    ],
+)
+def test_a_value_that_no_classifier_of_several_labels_has_is_refused(
+    kinds: dict[str, Any], path: str, value: Any, words: str
+) -> None:
+    body, steps = kinds["labels"].body(), path_of(path)
+    at(body, steps)[steps[-1]] = value
+    assert words in refusal(kinds["labels"].contract_bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
         ("input.shape", [1], "input.shape must be [1, 1]"),
         ("input.dtype", "uint8", "input.dtype is 'uint8', and must be float32"),
         ("output.dtype", "int8", "output.dtype is 'int8', and must be float32"),
@@ -469,7 +743,7 @@ def test_a_value_that_no_classifier_has_is_refused(
         ("input.range", [0, 10**400], "input.range must be [low, high]"),
         ("input.range", [-1e39, 0], "input.range must be [low, high]"),
         ("threshold", {"value": 0.5}, "threshold must be null, not an object"),
-        ("task", "binary_classification", "is no field of this schema"),
+        ("task", "binary_classification", "input.color is missing"),
     ],
 )
 def test_a_value_that_no_regression_has_is_refused(
@@ -539,12 +813,60 @@ def test_a_contract_takes_on_the_flatbuffer_it_travels_with(tiny_classifier: Any
     assert Contract.from_bytes(taken.to_bytes()) == taken
 
 
-def test_each_kind_is_told_from_the_other(tiny_classifier: Any, tiny_regression: Any) -> None:
-    classifier = Contract.from_bytes(tiny_classifier.contract_bytes())
-    regression = Contract.from_bytes(tiny_regression.contract_bytes())
-    assert classifier_contract(classifier) is classifier
+def test_each_kind_is_told_from_the_others(
+    tiny_classifier: Any, tiny_labels: Any, tiny_regression: Any
+) -> None:
+    tinies = (tiny_classifier, tiny_labels, tiny_regression)
+    two, several, regression = (Contract.from_bytes(t.contract_bytes()) for t in tinies)
+    assert classifier_contract(two) is two
+    assert image_contract(two) is two
+    assert image_contract(several) is several
     assert regression_contract(regression) is regression
+    for other, task in ((several, "multiclass_classification"), (regression, "regression")):
+        with pytest.raises(UnusableInput, match=f"a model for {task}, not an image classifier of"):
+            classifier_contract(other, "line.tflite")
     with pytest.raises(UnusableInput, match="`lesionlite predict` runs a regression"):
-        classifier_contract(regression, "line.tflite")
-    with pytest.raises(UnusableInput, match="`lesionlite classify` runs an image classifier"):
-        regression_contract(classifier, "tiny.tflite")
+        image_contract(regression, "line.tflite")
+    for other in (two, several):
+        with pytest.raises(UnusableInput, match="`lesionlite classify` runs an image classifier"):
+            regression_contract(other, "tiny.tflite")
+
+
+def test_the_site_s_threshold_decides_where_there_is_one(tiny_classifier: Any) -> None:
+    body = tiny_classifier.body()
+    for changes, deciding in (({}, 0.5), ({"site_threshold": {"value": 0, "reason": "all"}}, 0)):
+        contract = Contract.from_bytes(tiny_classifier.contract_bytes({**body, **changes}))
+        assert isinstance(contract, ClassifierContract)
+        assert contract.decision_threshold == deciding
+        assert contract.threshold.value == 0.5
+
+
+@given(
+    threshold=ratios,
+    dtype=st.sampled_from(sorted(INTEGER_LEVELS)),
+    scale=st.floats(1e-4, 1),
+    zero=st.integers(0, 255),
+)
+def test_the_least_level_decides_as_the_threshold_does(
+    threshold: float, dtype: str, scale: float, zero: int
+) -> None:
+    low, high = INTEGER_LEVELS[dtype]
+    quantization = Quantization(scale, low + zero)
+    least = least_level(threshold, dtype, quantization)
+    for level in range(low, high + 1):
+        score = min(max(dequantized(level, quantization), 0), 1)
+        assert (score >= threshold) is (least is not None and level >= least)
+
+
+def test_the_least_level_by_hand() -> None:
+    halves = Quantization(0.25, -128)
+    assert [least_level(t, "int8", halves) for t in (0, 0.25, 0.26, 1)] == [-128, -127, -126, -124]
+    full = Quantization(1 / 256, 0)
+    assert [least_level(t, "uint8", full) for t in (0.5, 255 / 256, 0.997, 1)] == [
+        128,
+        255,
+        None,
+        None,
+    ]
+    shifted = Quantization(1 / 256, 10)  # the levels below 10 are scores of 0, too
+    assert [least_level(t, "uint8", shifted) for t in (0, 1e-9, 0.5)] == [0, 11, 138]

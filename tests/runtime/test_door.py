@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import subprocess
 import sys
@@ -216,6 +217,95 @@ def test_a_contract_of_the_other_task_is_refused(
     assert "the model's input is named image, and x in its contract" in message
 
 
+INTEGERS = {"end": None, "output_type": "uint8", "output_levels": (1 / 256, 3)}
+
+
+def test_models_of_other_types_pass(tiny_image_model: Any, tiny_labels: Any) -> None:
+    weights = [[1 / 256, 0, 0], [0, 1 / 256, 0]]
+    for tiny in (
+        tiny_labels,
+        tiny_image_model(weights),
+        tiny_image_model(weights[:1], **INTEGERS),
+        tiny_image_model(pixels="float32", pixel_range=(-1, 1)),
+        tiny_image_model(pixels="int8", pixel_range=(0, 1), pixel_levels=(1 / 255, -128)),
+        tiny_image_model(pixels="uint8", pixel_levels=(1 / 255, 0)),
+    ):
+        assert opened(tiny.file()) is not None
+
+
+@pytest.mark.parametrize("quantization", [{"scale": 1 / 255}, {"zero_point": 4}])
+def test_a_quantization_other_than_the_output_s_is_refused(
+    tiny_image_model: Any, quantization: dict[str, Any]
+) -> None:
+    tiny = tiny_image_model([[1 / 256, 0, 0]], **INTEGERS)
+    body = tiny.body()
+    body["output"]["quantization"] |= quantization
+    stated = body["output"]["quantization"]
+    # The threshold fits what the contract states, so that nothing else is wrong.
+    body["threshold"]["quantized"] = math.ceil(0.5 / stated["scale"]) + stated["zero_point"]
+    message = refused(tiny.file(body=body))
+    assert "scale or zero point of the model's output is not the one in its contract" in message
+
+
+def test_an_output_of_integers_without_a_scale_is_refused(tiny_image_model: Any) -> None:
+    """Moved, not computed: such a tensor passes the checks of the graph."""
+    tiny = tiny_image_model([[1 / 256, 0, 0]], **INTEGERS)
+    spec = tiny.spec()
+    graph = spec["subgraphs"][0]
+    del graph["tensors"][-1]["quantization"]
+    spec["operator_codes"][-1] |= {"old_code": 53, "code": 53}
+    cast = {"first": 0, "second": 3}
+    graph["operators"][-1] |= {"options_type": 37, "options": cast}
+    assert "is not the one in its contract" in refused(tiny.file(spec))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_range_of_an_integer_input_without_a_scale_is_refused(
+    tiny_image_model: Any, dtype: str
+) -> None:
+    tiny = tiny_image_model(pixels=dtype, pixel_range=(0, 1))
+    message = refused(tiny.file())
+    assert "the model's input has no scale, and a range in its contract" in message
+    assert opened(tiny_image_model(pixels="float32", pixel_range=(0, 1)).file()) is not None
+
+
+@pytest.mark.parametrize(
+    ("n_outputs", "units", "stated"), [(1, 2, [1, 2]), (2, None, [1, 1]), (3, 2, [1, 2])]
+)
+def test_units_other_than_the_contract_s_are_refused(
+    tiny_image_model: Any, n_outputs: int, units: int | None, stated: list[int]
+) -> None:
+    tiny = tiny_image_model([[0, 0, 0]] * n_outputs)
+    body = tiny.body()
+    body["output"].pop("units", None)
+    if units is not None:
+        body["output"]["units"] = units
+    words = f"output is float32 [1, {n_outputs}], and float32 {stated} in its contract"
+    assert words in refused(tiny.file(body=body))
+
+
+@pytest.mark.parametrize("n_labels", [3, 5])
+def test_labels_as_many_as_outputs_pass_and_others_are_refused(
+    tiny_image_model: Any, n_labels: int
+) -> None:
+    labels = ["a", "b", "c", "d", "e"][:n_labels]
+    assert opened(tiny_image_model([[0, 0, 0]] * n_labels, labels=labels).file()) is not None
+    message = refused(tiny_image_model([[0, 0, 0]] * 4, labels=labels).file())
+    assert f"output is float32 [1, 4], and float32 [1, {n_labels}] in its contract" in message
+
+
+def test_types_other_than_the_contract_s_are_refused(tiny_image_model: Any) -> None:
+    floats = tiny_image_model([[1 / 256, 0, 0]], end=None)
+    integers = tiny_image_model([[1 / 256, 0, 0]], **INTEGERS)
+    flatbuffer = floats.flatbuffer()
+    assert "output is float32 [1, 1], and uint8 [1, 1] in" in refused(integers.file_of(flatbuffer))
+    flatbuffer = integers.flatbuffer()
+    assert "output is uint8 [1, 1], and float32 [1, 1] in" in refused(floats.file_of(flatbuffer))
+    float_pixels = tiny_image_model(pixels="float32", pixel_range=(0, 255))
+    message = refused(float_pixels.file_of(tiny_image_model().flatbuffer()))
+    assert "input is uint8 [1, 8, 6, 3], and float32 [1, 8, 6, 3] in its contract" in message
+
+
 def test_an_operator_that_lesionlite_does_not_run_is_refused(tiny_classifier: Any) -> None:
     spec = tiny_classifier.spec()
     spec["operator_codes"][3] = {"code": 32, "custom_code": "Evil"}
@@ -238,10 +328,10 @@ def damaged(tiny: Any, rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_damaged_structure_with_a_fitting_digest_is_refused_or_opens(
-    tiny_classifier: Any, tiny_regression: Any, seed: int
+    tiny_classifier: Any, tiny_regression: Any, tiny_image_model: Any, seed: int
 ) -> None:
     rng = random.Random(seed)
-    kinds = [tiny_classifier, tiny_regression]
+    kinds = [tiny_classifier, tiny_regression, tiny_image_model([[1 / 256, 0, 0]], **INTEGERS)]
     outcomes = [opened(damaged(rng.choice(kinds), rng)) for _ in range(60)]
     assert outcomes.count(None) > 20
 
@@ -257,10 +347,9 @@ from lesionlite_runtime.interpreter import open_backend
 for path in sorted(Path(sys.argv[1]).iterdir()):
     print(path.name, flush=True)
     model = check_model(path.read_bytes(), path.name)
-    shape = model.contract.input.shape
-    kind = np.uint8 if len(shape) == 4 else np.float32
+    image = model.contract.input
     try:
-        open_backend(model).invoke(np.full(shape, 3, kind))
+        open_backend(model).invoke(np.full(image.shape, 3, image.dtype))
     except LesionliteError:
         pass
 print("done")
@@ -268,12 +357,17 @@ print("done")
 
 
 def test_no_damage_that_passes_the_door_crashes_the_interpreter(
-    tiny_classifier: Any, tiny_regression: Any, tmp_path: Path
+    tiny_classifier: Any, tiny_regression: Any, tiny_image_model: Any, tmp_path: Path
 ) -> None:
     rng = random.Random(0)
+    quantized = {"pixels": "int8", "pixel_range": (0, 1), "pixel_levels": (1 / 256, -128)}
+    integers = tiny_image_model(
+        [[1, 0, 0], [0, 1, 0]], **{**INTEGERS, "end": "SOFTMAX"}, **quantized
+    )
+    kinds = [tiny_classifier, tiny_regression, integers]
     passed = 0
     while passed < 200:
-        data = damaged(rng.choice([tiny_classifier, tiny_regression]), rng)
+        data = damaged(rng.choice(kinds), rng)
         if opened(data) is not None:
             (tmp_path / f"{passed:03}.tflite").write_bytes(data)
             passed += 1

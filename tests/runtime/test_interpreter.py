@@ -40,8 +40,8 @@ def test_each_backend_runs(line: DeviceModel, name: str, threads: int) -> None:
     assert backend.name == name
     for x in (-10.0, 0.0, 0.25, 10.5):
         y = backend.invoke(np.array([[x]], np.float32))
-        assert type(y) is float
-        assert y == 2 * x - 1
+        assert (y.shape, y.dtype) == ((1,), np.float32)
+        assert y[0] == 2 * x - 1
 
 
 def test_the_first_one_installed_is_taken(line: DeviceModel) -> None:
@@ -143,13 +143,18 @@ def test_an_interpreter_that_another_numpy_breaks_is_missing_here(
         open_backend(line)
 
 
-def test_more_than_one_output_value_is_unusable(
-    line: DeviceModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_output_value_is_given_in_its_own_type(
+    tiny_image_model: Any, tmp_path: Path, name: str
 ) -> None:
-    module = faulty("nowhere", ValueError())
-    monkeypatch.setattr(interpreter.importlib, "import_module", lambda _: module)
-    with pytest.raises(UnusableInput, match="cannot run this model"):
-        open_backend(line).invoke(np.zeros((1, 1), np.float32))
+    weights = [[1 / 256, 0, 0], [0, 1 / 256, 0]]
+    levels = {"output_type": "int8", "output_levels": (1 / 256, -128)}
+    path = tmp_path / "two.tflite"
+    path.write_bytes(tiny_image_model(weights, end=None, threshold=0.5, **levels).file())
+    image = np.full((1, 8, 6, 3), (3, 200, 0), np.uint8)
+    outputs = open_backend(open_model(path), name).invoke(image)
+    assert outputs.dtype == np.int8
+    assert outputs.tolist() == [3 - 128, 200 - 128]
 
 
 @pytest.mark.parametrize("name", INSTALLED)

@@ -41,6 +41,18 @@ def test_a_model_that_gives_no_number_is_refused(tiny_regression: Any, tmp_path:
         Regressor(path).predict(1)
 
 
+def test_a_model_of_two_values_is_refused_at_the_door(tiny_regression: Any, tmp_path: Path) -> None:
+    spec = tiny_regression.spec()
+    spec["buffers"][1]["data"] = np.float32([2, 3]).tobytes()
+    spec["buffers"][2]["data"] = np.float32([-1, -1]).tobytes()
+    for number, shape in ((1, [2, 1]), (2, [2]), (3, [1, 2])):
+        spec["subgraphs"][0]["tensors"][number]["shape"] = shape
+    path = tmp_path / "two.tflite"
+    path.write_bytes(tiny_regression.file(spec))
+    with pytest.raises(UnusableInput, match=r"output is float32 \[1, 2\], and float32 \[1, 1\] in"):
+        Regressor(path)
+
+
 def test_each_backend_can_be_named(regression_file: Path) -> None:
     for name in installed_backends():
         assert Regressor(regression_file, backend=name).backend == name

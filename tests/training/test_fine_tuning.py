@@ -19,6 +19,8 @@ from lesionlite_export.publish import Sets, export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage
 from lesionlite_export.statistics import auc
+from lesionlite_export.verification import verify_model
+from lesionlite_export.views import views_network, with_views
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.container import read_contract, split_members
@@ -567,3 +569,46 @@ def test_a_softmax_model_is_exported_with_its_head_in_float(
     scores = scores_of(model.network, by_class)
     found = [Classifier(out).score(item.pixels[np.newaxis]) for item in by_class.images[:8]]
     assert found == pytest.approx(scores[:8], abs=0.02)
+
+
+def test_the_thresholds_for_several_views_are_of_mean_scores(
+    by_class: Trained, tiny_backbone: Path
+) -> None:
+    labels = np.array([item.image.label for item in by_class.images])
+    held_out = by_class.out_of_fold
+    for fold in (0, 1):
+        outside = np.flatnonzero(held_out.folds == fold)
+        positive = [True, False, False]
+        network = rebuilt(by_class, tiny_backbone, f"fold-{fold}", positive)
+        for views in (4, 8):
+            pixels = np.stack([by_class.images[i].pixels for i in outside])
+            scores = np.asarray(views_network(network, views).predict_on_batch(pixels)).ravel()
+            assert held_out.views[views][outside] == pytest.approx(scores, abs=1e-6)
+    assert np.abs(held_out.views[8] - held_out.scores).max() > 1e-3
+    found = {v.views: v.threshold for v in by_class.contract.views_thresholds or ()}
+    assert found == {
+        n: choose_threshold(labels, held_out.views[n], "sensitivity=0.90") for n in (4, 8)
+    }
+    assert by_class.views_aucs == {n: auc(labels, held_out.views[n]) for n in (4, 8)}
+
+
+def test_a_file_of_eight_views_is_proved_and_verified(
+    by_class: Trained, few_drawings: Path, tmp_path: Path
+) -> None:
+    sets = Sets(*(read_isic_split(few_drawings, split) for split in ("train", "valid")))
+    limits = {"auc_difference": None, "flip_rate": 0.2, "newly_missed_rate": None}
+    out = tmp_path / "m.tflite"
+    model = load_keras(by_class.path)
+    exported = export_model(
+        with_views(model, 8), load_recipe("int8"), out, sets=sets, limits=limits
+    )
+    contract = exported.contract
+    assert contract.provenance.views == 8
+    assert (by_class.contract.views_thresholds or ())[1].threshold == contract.threshold
+    verified = verify_model(model, out, few_drawings)
+    assert verified.warnings == ()
+    assert verified.parity.measures() == exported.parity.measures()
+    classifier = Classifier(out)
+    pixels = by_class.images[0].pixels
+    turned = [classifier.score(np.rot90(pixels, k)[np.newaxis].copy()) for k in range(4)]
+    assert turned == pytest.approx([turned[0]] * 4, abs=1e-6)

@@ -216,6 +216,7 @@ def _trained(out: Path, images: tuple[LabelledImage, ...], unusable: bool) -> le
         contract=contract,
         auc=Interval(0.8, 0.7, 0.9),
         fold_aucs=(0.78, 0.82),
+        views_aucs={8: Interval(0.82, 0.72, 0.92)},
         images=prepared,
         out_of_fold=OutOfFold(np.linspace(0.25, 0.75, len(images)), np.arange(len(images)) % 2),
         grouping=Grouping(("lesion_id",), ("a", "b", "b"), 1),
@@ -244,6 +245,7 @@ def test_lesion_prints_figures_with_intervals(
     assert capsys.readouterr().out.splitlines() == [
         "images     100, 20 of them labelled 1",
         "AUC        0.800 (0.700 to 0.900) out of fold; mean of 2 folds 0.800 ± 0.028",
+        "           0.820 (0.720 to 0.920) with 8 views of each image averaged",
         "threshold  0.2500 by sensitivity=0.90; out of fold:",
         "           sensitivity 0.900 (0.680 to 0.990)",
         "           specificity 0.500 (0.390 to 0.610)",
@@ -288,6 +290,7 @@ def test_lesion_json_and_an_unusable_image(
             "mean": pytest.approx(0.8),
             "sd": pytest.approx(0.0283, abs=1e-4),
         },
+        "views_aucs": {"8": {"value": 0.82, "low": 0.72, "high": 0.92}},
         "threshold": {
             "value": 0.25,
             "rule": "sensitivity=0.90",

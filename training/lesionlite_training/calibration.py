@@ -151,8 +151,11 @@ def measure_calibration(labels: Labels, held_out: OutOfFold, kind: str) -> Measu
 
 
 def calibrated(held_out: OutOfFold, calibration: Calibration) -> OutOfFold:
-    """The out-of-fold scores as the calibrated model gives them; their order stays."""
-    return replace(held_out, scores=calibration.apply(held_out.scores))
+    """The out-of-fold scores as the calibrated model gives them; their order stays.
+
+    Those of several views are left out: a mean of calibrated scores is not the calibrated mean.
+    """
+    return replace(held_out, scores=calibration.apply(held_out.scores), views={})
 
 
 def agreement(labels: Labels, scores: Scores) -> Agreement:

@@ -16,6 +16,8 @@ from lesionlite_export.keras_model import keras_outputs
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import ImageTensor
 from lesionlite_export.statistics import Labels
+from lesionlite_export.views import pixel_views
+from lesionlite_runtime.contract_checks import VIEWS
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_training.augment import get_augmentation
@@ -103,7 +105,7 @@ def fine_tune(
     else:
         reader = pixel_reader(data.images, plan.image_input, augmentation, plan.cache, report)
     everything = np.arange(len(data.labels))
-    scores = np.zeros(len(data.labels))
+    by_view = np.zeros((VIEWS[-1], len(data.labels)))
     numbers = [int(number) for number in np.unique(folds)]
     try:
         with _no_tracing_warnings():
@@ -111,12 +113,14 @@ def fine_tune(
                 name, folder = f"fold {number + 1} of {len(numbers)}", f"fold-{number}"
                 inside, outside = everything[folds != number], everything[folds == number]
                 network = _train(plan, data, reader, inside, name, folder, report)
-                scores[outside] = _scores(network, [data.images[i] for i in outside])
+                held_out = [data.images[i] for i in outside]
+                by_view[:, outside] = _scores_by_view(network, held_out, name, report)
             network = _train(plan, data, reader, everything, "the final network", FINAL, report)
     except KeyboardInterrupt:
         report.say(f"{plan.folder} keeps what is trained so far; --resume goes on from there")
         raise
-    return OutOfFold(scores, folds), network
+    views = {n: by_view[:n].mean(0) for n in VIEWS[1:]}
+    return OutOfFold(by_view[0], folds, views), network
 
 
 @contextlib.contextmanager
@@ -147,8 +151,21 @@ def _check_classes(data: TrainingSet) -> None:
             )
 
 
-def _scores(network: Any, images: Sequence[ImageTensor]) -> NDArray[np.float64]:
-    return np.concatenate(list(keras_outputs(network, (image.pixels for image in images))))
+def _scores_by_view(
+    network: Any, images: Sequence[ImageTensor], name: str, report: Reporter
+) -> NDArray[np.float64]:
+    """The score of each turned and flipped copy of each image: float64 ``[8, n]``.
+
+    The first is of the image itself, and the mean of the first four or of all is that of a file
+    with as many views.
+    """
+    label = f"Scoring what {name} held out"
+    copies = (
+        np.ascontiguousarray(copy)
+        for image in report.track(images, label, len(images))
+        for copy in pixel_views(image.pixels)
+    )
+    return np.concatenate(list(keras_outputs(network, copies))).reshape(-1, VIEWS[-1]).T
 
 
 def _train(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,15 @@ GROUPINGS = (AUTO, PATIENT, LESION, NONE)
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Each image's score by a model that did not see it, and the fold that it was held out in."""
+    """Each image's score by a model that did not see it, and the fold that it was held out in.
+
+    ``views`` has, by their number, the mean scores of several turned and flipped copies of each
+    image (see `lesionlite_export.views`), where they were computed.
+    """
 
     scores: Scores
     folds: Folds
+    views: Mapping[int, Scores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

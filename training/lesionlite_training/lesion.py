@@ -17,7 +17,7 @@ from lesionlite_export.representative import ImageTensor, Unusable, list_digest
 from lesionlite_export.statistics import Labels, auc
 from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.contract import ClassifierContract
-from lesionlite_runtime.contract_fields import ImageInput, Interval
+from lesionlite_runtime.contract_fields import ImageInput, Interval, ViewsThreshold
 from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.calibration import (
     NONE,
@@ -71,13 +71,14 @@ class Trained:
     """A saved model with its out-of-fold figures.
 
     ``out_of_fold`` has the scores of the model as saved: calibrated ones where there is a
-    ``calibration``.
+    ``calibration``. ``views_aucs`` are of files that average several views of an image.
     """
 
     path: Path
     contract: ClassifierContract
     auc: Interval
     fold_aucs: tuple[float, ...]
+    views_aucs: Mapping[int, Interval]
     images: tuple[ImageTensor, ...]
     out_of_fold: OutOfFold
     grouping: Grouping
@@ -160,8 +161,12 @@ def train_lesion(
         held_out = calibrated(held_out, calibration.calibration)
         fold_into(model, calibration.calibration)
     threshold = choose_threshold(labels, held_out.scores, settings.rule)
+    views = tuple(
+        ViewsThreshold(n, choose_threshold(labels, scores, settings.rule))
+        for n, scores in held_out.views.items()
+    )
     record = training_record(settings, images, labels, grouping, calibration)
-    contract = lesion_contract(backbone, image_input, classes, threshold, record)
+    contract = lesion_contract(backbone, image_input, classes, threshold, record, views)
     with report.phase("Saving the model"):
         written = save_keras(model, contract, out, force)
     assert isinstance(written, ClassifierContract)
@@ -170,6 +175,7 @@ def train_lesion(
         written,
         auc(labels, held_out.scores),
         _fold_aucs(labels, held_out),
+        {n: auc(labels, scores) for n, scores in held_out.views.items()},
         images,
         held_out,
         grouping,

@@ -15,6 +15,7 @@ from lesionlite_runtime.contract_fields import (
     Provenance,
     ScoreOutput,
     Threshold,
+    ViewsThreshold,
 )
 from lesionlite_training.backbones import Backbone
 from lesionlite_training.calibration import Measured
@@ -68,6 +69,7 @@ def lesion_contract(
     classes: Mapping[str, int],
     threshold: Threshold,
     record: dict[str, Any],
+    views: tuple[ViewsThreshold, ...] = (),
 ) -> ClassifierContract:
     """The contract before export; the network's digest is not known yet."""
     return ClassifierContract(
@@ -76,6 +78,7 @@ def lesion_contract(
         input=image_input,
         output=ScoreOutput("score", "float32", ("benign", "malignant"), "malignant", dict(classes)),
         threshold=threshold,
+        views_thresholds=views or None,
         provenance=Provenance(
             network_sha256=UNKNOWN_DIGEST,
             backbone=backbone.name,

@@ -61,6 +61,8 @@ def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
         f"AUC        {interval_text(trained.auc)} out of fold; mean of {len(folds)} folds "
         f"{statistics.mean(folds):.3f} ± {statistics.stdev(folds):.3f}"
     )
+    for views, area in trained.views_aucs.items():
+        yield f"{'':<10} {interval_text(area)} with {views} views of each image averaged"
     yield f"threshold  {threshold.value:.4f} by {threshold.rule}; out of fold:"
     yield f"{'':<10} sensitivity {interval_text(threshold.sensitivity)}"
     yield f"{'':<10} specificity {interval_text(threshold.specificity)}"
@@ -88,11 +90,12 @@ def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:
             "mean": statistics.mean(folds),
             "sd": statistics.stdev(folds),
         },
+        "views_aucs": {str(n): interval_json(area) for n, area in trained.views_aucs.items()},
         "threshold": {
             "value": threshold.value,
             "rule": threshold.rule,
-            "sensitivity": interval_json(threshold.sensitivity),
-            "specificity": interval_json(threshold.specificity),
+            "sensitivity": to_json(threshold.sensitivity),
+            "specificity": to_json(threshold.specificity),
             "table": to_json(threshold.table),
         },
         "grouping": trained.grouping.to_json(),

@@ -17,28 +17,50 @@ from lesionlite_export.commands.options import (
     seed_option,
 )
 from lesionlite_export.gate import parse_limits
-from lesionlite_export.keras_model import load_keras
+from lesionlite_export.make import INPUTS, Form
 from lesionlite_export.manifest import read_isic_split, read_manifest
 from lesionlite_export.progress import reporter
 from lesionlite_export.publish import Exported, Sets, export_model
-from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe
+from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe, recipe_names
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.representative import DEFAULT_SIZE
+from lesionlite_export.source import Source, load_source
+from lesionlite_export.tflite_model import TfliteModel
+from lesionlite_export.views import with_views
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
-from lesionlite_runtime.contract import ClassifierContract
+from lesionlite_runtime.contract import RegressionContract
+from lesionlite_runtime.contract_checks import VIEWS
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 
 EXPORT_SCHEMA = "lesionlite.export/1"
 
 
 @click.command("export")
-@click.argument("model", metavar="MODEL.keras", type=path_type)
+@click.argument("model", metavar="MODEL", type=path_type)
 @click.option(
     "--recipe",
     default=DEFAULT_RECIPE,
     show_default=True,
-    help="How to quantize: float32, float16, dynamic or int8.",
+    help=f"How to quantize: {', '.join(recipe_names())}, or a JSON file (docs/recipes.md).",
+)
+@click.option(
+    "--io",
+    type=click.Choice(INPUTS),
+    default=INPUTS[0],
+    show_default=True,
+    help="Type of the pixels that the file takes, 0 to 255; float32 is for GPU delegates.",
+)
+@click.option(
+    "--two-labels", is_flag=True, help="Return [1, 2], benign and malignant, in place of [1, 1]."
+)
+@click.option(
+    "--views",
+    type=click.Choice([str(n) for n in VIEWS]),
+    default="1",
+    show_default=True,
+    help="Turned and flipped copies of the image whose scores the file averages; it then takes as "
+    "many times as long.",
 )
 @click.option("-o", "--out", type=path_type, required=True, help="Path of the .tflite.")
 @click.option("--data", type=path_type, help="Folder in the ISIC layout, train/ and valid/.")
@@ -61,6 +83,9 @@ EXPORT_SCHEMA = "lesionlite.export/1"
 def command(
     model: Path,
     recipe: str,
+    io: str,
+    two_labels: bool,
+    views: str,
     out: Path,
     data: Path | None,
     representative: Path | None,
@@ -76,9 +101,11 @@ def command(
 ) -> None:
     """Turn a .keras into a .tflite, and publish it only if it decides like the .keras.
 
-    The file takes uint8 pixels and returns a float32 score whatever the recipe, and carries its
-    contract. Representative images calibrate int8; proof images are those that both models are
-    compared on. Outside the limits nothing is left at the output path, and the exit code is 3.
+    The file takes uint8 pixels and returns a float32 score whatever the recipe (int8-full alone
+    returns an integer), and carries its contract. Representative images calibrate int8; proof
+    images are those that both models are compared on. Outside the limits nothing is left at the
+    output path, and the exit code is 3. MODEL may also be a float32 .tflite: no TensorFlow is
+    needed then.
 
     Example: lesionlite export model.keras --recipe int8 --data isic2017 --out model.int8.tflite
     """
@@ -89,22 +116,25 @@ def command(
         raise UsageError("--data stands for both sets", "leave out --representative and --proof")
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        keras_model = load_keras(model)
-    sets = None
-    if isinstance(keras_model.contract, ClassifierContract):
-        classes = label_map or keras_model.contract.output.classes
+        source = load_source(model)
+        if views != "1":
+            source = _with_views(source, int(views))
+    contract, sets = source.contract, None
+    if not isinstance(contract, RegressionContract):
+        classes = label_map or contract.output.classes
         sets = (
-            _manifest_sets(representative, None if no_proof else proof)
+            _manifest_sets(representative, None if no_proof else proof, len(contract.output.labels))
             if data is None
             else _folder_sets(data, classes, not no_proof)
         )
     if sets is not None:
         sets = replace(sets, size=representative_size, seed=seed)
     exported = export_model(
-        keras_model,
+        source,
         chosen,
         out,
         sets=sets,
+        form=Form(io, two_labels),
         limits=in_force,
         prove=not no_proof,
         force=force,
@@ -130,13 +160,21 @@ def _folder_sets(data: Path, classes: Mapping[str, int], prove: bool) -> Sets:
     return Sets(read_isic_split(data, "train", classes), proof)
 
 
-def _manifest_sets(representative: Path | None, proof: Path | None) -> Sets | None:
+def _manifest_sets(representative: Path | None, proof: Path | None, labels: int) -> Sets | None:
     if representative is None and proof is None:
         return None
     return Sets(
-        None if representative is None else read_manifest(representative),
-        None if proof is None else read_manifest(proof),
+        None if representative is None else read_manifest(representative, labels),
+        None if proof is None else read_manifest(proof, labels),
     )
+
+
+def _with_views(source: Source, views: int) -> Source:
+    if isinstance(source, TfliteModel):
+        raise UsageError(
+            "several views are made from a .keras alone", "leave out --views", source.path
+        )
+    return with_views(source, views)
 
 
 def _json(exported: Exported) -> dict[str, object]:

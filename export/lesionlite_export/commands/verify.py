@@ -14,11 +14,10 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
-from lesionlite_export.gate import judge, parse_limits
-from lesionlite_export.keras_model import load_keras
-from lesionlite_export.parity import ScoreParity, ValueParity
+from lesionlite_export.gate import AnyParity, judge, parse_limits
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
+from lesionlite_export.source import load_source
 from lesionlite_export.verification import verify_model
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
@@ -32,7 +31,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 
 
 @click.command("verify")
-@click.argument("model", metavar="MODEL.keras", type=path_type)
+@click.argument("model", metavar="MODEL", type=path_type)
 @click.argument("tflite", metavar="MODEL.tflite", type=path_type)
 @click.option("--data", type=path_type, help="Manifest CSV, or a folder in ISIC layout (valid).")
 @click.option("--csv", "csv_path", type=path_type, help="Write both scores of each image there.")
@@ -58,6 +57,8 @@ def command(
 ) -> None:
     """Run both models on identical pixels and count the decisions that differ.
 
+    MODEL is the .keras, or the float32 .tflite, that the file was made from.
+
     Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
     --data.
 
@@ -69,9 +70,9 @@ def command(
         check_output_path(csv_path, force)
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        keras_model = load_keras(model)
+        source = load_source(model)
     verified = verify_model(
-        keras_model,
+        source,
         tflite,
         data,
         classes=label_map or None,
@@ -108,7 +109,7 @@ def command(
         )
 
 
-def _csv(parity: ScoreParity | ValueParity) -> bytes:
+def _csv(parity: AnyParity) -> bytes:
     import pandas as pd
 
     stream = io.StringIO()

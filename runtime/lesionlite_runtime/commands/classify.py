@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
     backend_option,
@@ -18,6 +17,7 @@ from lesionlite_runtime.commands.options import (
     threshold_option,
 )
 from lesionlite_runtime.errors import SomeInputsFailed, UnusableInput, printable
+from lesionlite_runtime.label_classifier import open_classifier
 from lesionlite_runtime.photos import image_files
 from lesionlite_runtime.result import RESEARCH_NOTE, Failure
 
@@ -45,12 +45,13 @@ def command(
 ) -> None:
     """Decide about photos: files, or folders whose images are taken.
 
-    Each gets its score, the threshold, and "refer" or "no referral at this threshold". A photo
-    that cannot be used is reported, the others are done, and the exit code is 4.
+    Each gets its score, the threshold, and "refer" or "no referral at this threshold"; from a model
+    of several labels, a label and the highest scores. A photo that cannot be used is reported, the
+    others are done, and the exit code is 4.
 
     Example: lesionlite classify photo.jpg --json
     """
-    classifier = Classifier(model, threshold=threshold, backend=backend, threads=threads)
+    classifier = open_classifier(model, threshold=threshold, backend=backend, threads=threads)
     files = image_files(paths)
     show_bar = len(files) > 1 and not quiet and not sys.stdout.isatty() and sys.stderr.isatty()
     failures: list[Failure] = []

@@ -1,0 +1,28 @@
+"""Thresholds of models whose scores are integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from lesionlite_runtime.contract_checks import least_level
+from lesionlite_runtime.contract_fields import Quantization, SiteThreshold, Threshold
+from lesionlite_runtime.errors import UnusableInput
+
+T = TypeVar("T", Threshold, SiteThreshold)
+
+
+def with_level(threshold: T, dtype: str, quantization: Quantization, file: str | None = None) -> T:
+    """``threshold`` with the least integer of type ``dtype`` that reaches it.
+
+    Raises:
+        UnusableInput: when none does; ``file`` is named in it.
+    """
+    level = least_level(threshold.value, dtype, quantization)
+    if level is None:
+        raise UnusableInput(
+            f"no level of the integer output reaches the threshold {threshold.value:.4f}",
+            "choose a lower one, or export with a float32 output",
+            file,
+        )
+    return replace(threshold, quantized=level)
