@@ -51,6 +51,9 @@ def _in_form(
     if form.io == "float32":
         pixels = replace(contract.input, dtype="float32", range=PIXELS_AS_FLOATS)
     contract = replace(contract, input=pixels)
+    if isinstance(contract, ClassifierContract):
+        # What a site has set is the site's: the gate compares decisions at the locked threshold.
+        contract = replace(contract, views_thresholds=None, site_threshold=None)
     if recipe.output == "uint8":
         graph = read_graph(flatbuffer)
         tensor = graph.tensors[graph.outputs[contract.output.name]]
@@ -58,9 +61,7 @@ def _in_form(
         return with_integer_output(contract, recipe.output, quantization)
     if isinstance(contract, ClassifierContract):
         units = 2 if form.two_labels else contract.output.units
-        contract = replace(
-            contract, output=replace(contract.output, units=units), views_thresholds=None
-        )
+        contract = replace(contract, output=replace(contract.output, units=units))
     return contract
 
 
@@ -75,11 +76,8 @@ def with_integer_output(
     if not isinstance(contract, ClassifierContract):
         output = replace(contract.output, dtype=dtype, quantization=quantization)
         return replace(contract, output=output)
-    site = contract.site_threshold
     return replace(
         contract,
         output=replace(contract.output, dtype=dtype, quantization=quantization),
         threshold=with_level(contract.threshold, dtype, quantization),
-        site_threshold=None if site is None else with_level(site, dtype, quantization),
-        views_thresholds=None,
     )

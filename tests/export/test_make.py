@@ -16,6 +16,7 @@ from lesionlite_export.conformity import check_recipe
 from lesionlite_export.file_contract import file_contract
 from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_export.make import Form, check_form, make_tflite
+from lesionlite_export.parity import ScoreParity
 from lesionlite_export.publish import Sets, export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
 from lesionlite_export.source import Source, load_source
@@ -24,6 +25,7 @@ from lesionlite_runtime.cli import main
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.site_threshold import set_site_threshold
 
 pytestmark = pytest.mark.tensorflow
 Tensors = list[NDArray[np.uint8]]
@@ -113,6 +115,21 @@ def test_the_proof_against_a_float32_file_says_so(
     assert theirs is not None
     assert theirs.reference is None
     assert theirs.mean_score_error == pytest.approx(parity.mean_score_error, abs=1e-5)
+
+
+def test_a_threshold_of_a_site_stays_at_the_site(
+    float32_path: Path, small_sets: Sets, tmp_path: Path
+) -> None:
+    """What is proved is decisions at the locked threshold."""
+    site, out = tmp_path / "site.tflite", tmp_path / "m.tflite"
+    set_site_threshold(float32_path, 0.9, "few clinics", site)
+    source = load_source(site)
+    exported = export_model(source, load_recipe("int8"), out, sets=small_sets, limits=UNGATED)
+    contract = exported.contract
+    assert isinstance(contract, ClassifierContract)
+    assert contract.site_threshold is None
+    assert isinstance(exported.parity, ScoreParity)
+    assert exported.parity.threshold == contract.threshold.value != 0.9
 
 
 def test_an_integer_score_decides_as_the_contract_s_integer_says(
