@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_training.batches import (
+    _AHEAD,
     Batch,
     Examples,
     Loader,
@@ -93,20 +97,30 @@ def test_a_fault_of_ours_comes_through(loader: Loader) -> None:
     assert str(caught.value) == "7.jpg: the image is gone"
 
 
-def test_memory_is_bounded_by_what_is_read_ahead() -> None:
-    """A reader that is asked for a whole epoch before the first batch is used would hold it all."""
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("loader", [numpy_batches, tf_data_batches])
+def test_memory_is_bounded_by_what_is_read_ahead(loader: Loader) -> None:
+    """A loader that reads a whole epoch before the first batch is used would hold it all."""
     asked: list[int] = []
+    changed = threading.Condition()
 
     def read(index: int, generator: np.random.Generator) -> np.ndarray:
-        asked.append(index)
+        with changed:
+            asked.append(index)
+            changed.notify()
         return np.zeros(1, np.uint8)
 
-    n = 400
-    many = Examples(read, np.zeros((n, 1), np.float32), np.ones(n, np.float32), 4, 0)
-    batches = numpy_batches(many, 0, 1)
-    next(batches)
-    assert len(asked) <= 4 * 5
-    batches.close()  # type: ignore[attr-defined]
+    n, batch = 4000, 4
+    many = Examples(read, np.zeros((n, 1), np.float32), np.ones(n, np.float32), batch, 0)
+    # One in use, those waiting, one in the making; an example for each thread; one for its shape.
+    most = batch * (1 + _AHEAD + 1) + 2 * (os.cpu_count() or 1) + 1
+    assert most < n
+    with contextlib.closing(loader(many, 0, 2)) as batches:
+        for used in (0, batch):
+            next(batches)
+            limit = most + used
+            with changed:
+                assert not changed.wait_for(lambda limit=limit: len(asked) > limit, timeout=1)
 
 
 def test_tensorflow_gets_tf_data_and_the_others_numpy() -> None:

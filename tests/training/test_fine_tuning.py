@@ -24,7 +24,7 @@ from lesionlite_export.views import views_network, with_views
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.container import read_contract, split_members
-from lesionlite_runtime.errors import UnusableInput
+from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.graph import read_graph
 from lesionlite_training import fine_tuning, networks
 from lesionlite_training.backbones import get_backbone
@@ -36,6 +36,7 @@ from lesionlite_training.lesion_contract import FINE_TUNED, HEAD_ALONE, image_in
 from lesionlite_training.networks import scaled_backbone, score_network
 from lesionlite_training.threshold import choose_threshold
 from lesionlite_training.trainer import LOG, TRAINED, Member
+from lesionlite_training.trial import try_folds
 
 from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)
 
@@ -612,3 +613,37 @@ def test_a_file_of_eight_views_is_proved_and_verified(
     pixels = by_class.images[0].pixels
     turned = [classifier.score(np.rot90(pixels, k)[np.newaxis].copy()) for k in range(4)]
     assert turned == pytest.approx([turned[0]] * 4, abs=1e-6)
+
+
+def test_a_trial_trains_the_first_folds_and_a_run_goes_on_from_it(
+    by_class: Trained, photos: Manifest, cache: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    tuning = replace(QUICK, targets="classes", class_weights="balanced", label_smoothing=0.1)
+    settings = Settings(backbone=str(tiny_backbone), size=SIDE, folds=2, seed=1, fine_tuning=tuning)
+    run, out = Run(tmp_path / "run", resume=True), tmp_path / "m.keras"
+    trial = try_folds(photos, CLASSES, 1, settings, run, cache=cache)
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "fold-0"}
+    first = by_class.out_of_fold.folds == 0
+    assert len(trial.labels) == first.sum()
+    for views, scores in trial.scores().items():
+        whole = by_class.out_of_fold
+        wanted = whole.scores if views == 1 else whole.views[views]
+        assert scores == pytest.approx(wanted[first], abs=1e-6)
+        assert trial.fold_aucs(scores) == [auc(trial.labels, scores).value]
+    before = (run.folder / "fold-0" / TRAINED).stat().st_mtime_ns
+    trained = train_lesion(photos, CLASSES, out, settings=settings, cache=cache, run=run)
+    assert (run.folder / "fold-0" / TRAINED).stat().st_mtime_ns == before
+    assert network_sha256(load_keras(out).network) == by_class.contract.provenance.network_sha256
+    assert trained.contract.threshold == by_class.contract.threshold
+
+
+def test_a_trial_is_of_fine_tuning_and_of_folds_that_there_are(
+    photos: Manifest, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    settings = Settings(backbone=str(tiny_backbone), size=SIDE, folds=2)
+    run = Run(tmp_path / "run")
+    with pytest.raises(UsageError, match="a trial is of fine-tuning"):
+        try_folds(photos, CLASSES, 1, settings, run)
+    with pytest.raises(UsageError, match="there are 2 folds, not 3"):
+        try_folds(photos, CLASSES, 3, replace(settings, fine_tuning=QUICK), run)
+    assert not run.folder.exists()

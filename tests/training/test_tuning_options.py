@@ -185,9 +185,10 @@ def test_plots_that_cannot_be_written_are_refused_before_any_work(
     taken.write_text("mine")
     words = ["--data", str(tmp_path), "--out", str(tmp_path / "m.keras"), "--fine-tune", "head"]
     assert main(["train", "lesion", *words, "--plots", str(taken)]) == 2
-    assert capsys.readouterr().err == (
-        f"lesionlite: {taken}: the folder cannot be made (file exists); name another\n"
-    )
+    assert capsys.readouterr().err == (f"lesionlite: {taken}: this is a file; name a folder\n")
+    assert main(["train", "lesion", *words, "--plots", str(tmp_path / "no" / "plots")]) == 2
+    assert "no/plots: the folder for it does not exist; make it first" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["plots"]
 
 
 # docs/training.md

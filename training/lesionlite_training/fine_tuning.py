@@ -89,9 +89,17 @@ class Plan:
 
 
 def fine_tune(
-    plan: Plan, data: TrainingSet, folds: Folds, report: Reporter
+    plan: Plan, data: TrainingSet, folds: Folds, report: Reporter, trial: int | None = None
 ) -> tuple[OutOfFold, Any]:
     """Out-of-fold scores by the folds' networks, and the network trained on all images.
+
+    Args:
+        plan: how, and where the state is kept.
+        data: the images.
+        folds: the fold of each.
+        report: who is told of the progress.
+        trial: train the first so many folds alone: there are no scores of the others then, and
+            None in place of the network. A run without it goes on from there.
 
     Raises:
         UnusableInput: see `train_member`.
@@ -109,18 +117,22 @@ def fine_tune(
     numbers = [int(number) for number in np.unique(folds)]
     try:
         with _no_tracing_warnings():
-            for number in numbers:
+            for number in numbers[:trial]:
                 name, folder = f"fold {number + 1} of {len(numbers)}", f"fold-{number}"
                 inside, outside = everything[folds != number], everything[folds == number]
                 network = _train(plan, data, reader, inside, name, folder, report)
                 held_out = [data.images[i] for i in outside]
                 by_view[:, outside] = _scores_by_view(network, held_out, name, report)
-            network = _train(plan, data, reader, everything, "the final network", FINAL, report)
+            network = None
+            if trial is None:
+                network = _train(plan, data, reader, everything, "the final network", FINAL, report)
     except KeyboardInterrupt:
         report.say(f"{plan.folder} keeps what is trained so far; --resume goes on from there")
         raise
+    scored = np.isin(folds, numbers[:trial])
+    by_view = by_view[:, scored]
     views = {n: by_view[:n].mean(0) for n in VIEWS[1:]}
-    return OutOfFold(by_view[0], folds, views), network
+    return OutOfFold(by_view[0], folds[scored], views), network
 
 
 @contextlib.contextmanager

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lesionlite_export.keras_model import check_keras_path, network_sha256, save_keras
+from lesionlite_export.keras_model import check_keras_path, save_keras
 from lesionlite_export.manifest import Manifest
-from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.progress import Reporter, Silent
-from lesionlite_export.representative import ImageTensor, Unusable, list_digest
+from lesionlite_export.representative import ImageTensor, Unusable
 from lesionlite_export.statistics import Labels, auc
-from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.contract import ClassifierContract
-from lesionlite_runtime.contract_fields import ImageInput, Interval, ViewsThreshold
-from lesionlite_training.backbones import Backbone, get_backbone
+from lesionlite_runtime.contract_fields import Interval, ViewsThreshold
 from lesionlite_training.calibration import (
     NONE,
     Measured,
@@ -26,44 +23,16 @@ from lesionlite_training.calibration import (
     fold_into,
     measure_calibration,
 )
-from lesionlite_training.configuration import FineTuning, Settings
-from lesionlite_training.distinct import distinct_images
+from lesionlite_training.configuration import Settings
 from lesionlite_training.features import features_of
-from lesionlite_training.fine_tuning import Plan, TrainingSet, fine_tune
-from lesionlite_training.folds import (
-    Folds,
-    Grouping,
-    OutOfFold,
-    assign_folds,
-    groups_of,
-)
+from lesionlite_training.fine_tuning import fine_tune
+from lesionlite_training.folds import Grouping, OutOfFold
 from lesionlite_training.head import Head, fit_head, out_of_fold
-from lesionlite_training.labels import UNNAMED_CLASSES
-from lesionlite_training.lesion_contract import (
-    image_input_of,
-    lesion_contract,
-    training_record,
-)
-from lesionlite_training.networks import scaled_backbone, score_network
-from lesionlite_training.pixel_cache import cached_images
-from lesionlite_training.runs import check_run, open_run
+from lesionlite_training.lesion_contract import lesion_contract, training_record
+from lesionlite_training.lesion_setup import Run, Setup, open_plan, set_up
+from lesionlite_training.networks import score_network
+from lesionlite_training.runs import check_run
 from lesionlite_training.threshold import choose_threshold
-from lesionlite_training.trainer import Watcher
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where a fine-tuning run keeps its state.
-
-    Attributes:
-        folder: of the run.
-        resume: go on with the run in it, where there is one.
-        watcher: see `Watcher`.
-    """
-
-    folder: Path
-    resume: bool = False
-    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True)
@@ -123,38 +92,13 @@ def train_lesion(
     run = run or Run(out.with_suffix(".run"))
     if settings.fine_tuning is not None:
         check_run(run.folder, resume=run.resume, force=force)
-    manifest.needs_both_labels()
-    with native_noise_logged():
-        backbone = get_backbone(
-            settings.backbone, value_range=_pair(settings.value_range), size=settings.size
-        )
-        _check_sizes(backbone, settings.fine_tuning)
-        network = scaled_backbone(backbone)
-    image_input = image_input_of(backbone, settings.resize)
-    prepared = cached_images(manifest, image_input, cache, "Reading images", report)
-    images, described = distinct_images(prepared.images)
-    labels = np.array([image.label for image in described], np.int64)
-    grouping = groups_of(described, settings.group)
-    report.say(grouping.note)
-    groups = grouping.groups if grouping.by else None
-    folds = assign_folds(labels, settings.folds, settings.seed, groups)
+    setup = set_up(manifest, classes, settings, cache, report)
+    images, labels, grouping = setup.images, setup.labels, setup.grouping
     if settings.fine_tuning is None:
-        held_out, model = _frozen(network, settings, images, labels, folds, cache, report)
+        held_out, model = _frozen(setup, report)
     else:
-        data = TrainingSet(images, labels, _class_names(images), groups, None, dict(classes))
-        held_out, model = _fine_tuned(
-            network,
-            backbone,
-            image_input,
-            settings,
-            settings.fine_tuning,
-            data,
-            folds,
-            cache,
-            run,
-            force,
-            report,
-        )
+        plan, data = open_plan(setup, settings.fine_tuning, run, force, report)
+        held_out, model = fine_tune(plan, data, setup.folds, report)
     calibration = None
     if settings.calibrate != NONE:
         calibration = measure_calibration(labels, held_out, settings.calibrate)
@@ -166,7 +110,7 @@ def train_lesion(
         for n, scores in held_out.views.items()
     )
     record = training_record(settings, images, labels, grouping, calibration)
-    contract = lesion_contract(backbone, image_input, classes, threshold, record, views)
+    contract = lesion_contract(setup.backbone, setup.image_input, classes, threshold, record, views)
     with report.phase("Saving the model"):
         written = save_keras(model, contract, out, force)
     assert isinstance(written, ClassifierContract)
@@ -180,91 +124,22 @@ def train_lesion(
         held_out,
         grouping,
         calibration,
-        prepared.unusable,
+        setup.unusable,
     )
 
 
-def _frozen(
-    network: Any,
-    settings: Settings,
-    images: Sequence[ImageTensor],
-    labels: Labels,
-    folds: Folds,
-    cache: Path | None,
-    report: Reporter,
-) -> tuple[OutOfFold, Any]:
+def _frozen(setup: Setup, report: Reporter) -> tuple[OutOfFold, Any]:
     """Out-of-fold scores of logistic heads on frozen features, and the network with one on all."""
-    features = features_of(network, images, cache, report)
-    held_out = out_of_fold(features, labels, folds, report, settings.regularization)
-    return held_out, _with_head(network, fit_head(features, labels, settings.regularization))
+    features = features_of(setup.network, setup.images, setup.cache, report)
+    regularization = setup.settings.regularization
+    held_out = out_of_fold(features, setup.labels, setup.folds, report, regularization)
+    head = fit_head(features, setup.labels, regularization)
+    return held_out, _with_head(setup.network, head)
 
 
 def _with_head(network: Any, head: Head) -> Any:
     kernel, bias = head.weights[:, np.newaxis], np.array([head.bias], np.float32)
     return score_network(network, [*network.get_weights(), kernel, bias], None)
-
-
-def _fine_tuned(
-    network: Any,
-    backbone: Backbone,
-    image_input: ImageInput,
-    settings: Settings,
-    tuning: FineTuning,
-    data: TrainingSet,
-    folds: Folds,
-    cache: Path | None,
-    run: Run,
-    force: bool,
-    report: Reporter,
-) -> tuple[OutOfFold, Any]:
-    import keras
-
-    record = {
-        "schema": "lesionlite.run/1",
-        "images_sha256": list_digest(data.images),
-        "labels": data.labels.tolist(),
-        "classes": data.classes,
-        "class_names": list(data.class_names),
-        "groups": None if data.groups is None else list(data.groups),
-        "folds": folds.tolist(),
-        "backbone_sha256": network_sha256(network),
-        "keras_backend": keras.backend.backend(),
-        "input": to_json(image_input),
-        "seed": settings.seed,
-        "regularization": settings.regularization,
-        "fine_tuning": to_json(tuning),
-    }
-    open_run(run.folder, record, resume=run.resume, force=force)
-    if tuning.blocks == 0 or tuning.head_start == "logistic":
-        features = features_of(network, data.images, cache, report)
-        data = replace(data, features=features)
-    plan = Plan(
-        backbone,
-        image_input,
-        tuning,
-        settings.seed,
-        settings.regularization,
-        cache,
-        run.folder,
-        run.watcher,
-    )
-    return fine_tune(plan, data, folds, report)
-
-
-def _class_names(images: Sequence[ImageTensor]) -> list[str]:
-    """The class of each image; where it has none, the name of its label."""
-    names = {label: name for name, label in UNNAMED_CLASSES.items()}
-    return [item.image.class_name or names[item.image.label] for item in images]
-
-
-def _pair(value_range: tuple[float, ...] | None) -> tuple[float, float] | None:
-    return None if value_range is None else (value_range[0], value_range[1])
-
-
-def _check_sizes(backbone: Backbone, tuning: FineTuning | None) -> None:
-    for stage in () if tuning is None else tuning.stages:
-        if stage.size is not None:
-            backbone.check_size(stage.size)
 
 
 def _fold_aucs(labels: Labels, held_out: OutOfFold) -> tuple[float, ...]:

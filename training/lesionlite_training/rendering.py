@@ -17,6 +17,7 @@ from lesionlite_runtime.errors import printable
 from lesionlite_runtime.threshold_table import table_lines
 from lesionlite_training import lesion, linear
 from lesionlite_training.calibration import Measured
+from lesionlite_training.trial import Trial
 
 TRAINING_SCHEMA = "lesionlite.training/1"
 
@@ -75,6 +76,15 @@ def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
     if scores is not None:
         yield f"scores     {printable(str(scores))}"
     yield _saved(trained)
+
+
+def trial_lines(tried: Trial) -> Iterator[str]:
+    """The figures of a trial, a line for each number of views."""
+    yield f"images     {len(tried.labels)} held out by {tried.folds} folds"
+    for views, scores in tried.scores().items():
+        folds = " ".join(f"{area:.4f}" for area in tried.fold_aucs(scores))
+        name = "1 view" if views == 1 else f"{views} views"
+        yield f"{name:<10} AUC {interval_text(tried.auc(scores))}; folds {folds}"
 
 
 def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:

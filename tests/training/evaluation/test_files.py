@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -83,21 +82,6 @@ def test_what_cannot_be_written_is_refused(
     Path("file").write_text("")
     with pytest.raises(kind, match=words):
         check_outputs(outputs, manifest)
-
-
-def test_a_folder_that_is_read_only(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def access(path: os.PathLike[str], mode: int) -> bool:
-        asked.append((Path(path), mode))
-        return False
-
-    monkeypatch.setattr(os, "access", access)  # root may write anywhere
-    with pytest.raises(MissingHere, match="cannot be written; name another folder"):
-        check_outputs(Outputs(plots=tmp_path / "plots"), manifest)
-    assert asked == [(tmp_path, os.W_OK)]
 
 
 def test_a_folder_that_cannot_be_made_after_all(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -29,8 +29,17 @@ from lesionlite_training.configuration import SIZES, Settings, read_configuratio
 from lesionlite_training.folds import GROUPINGS
 from lesionlite_training.history_plot import history_png, read_histories
 from lesionlite_training.labels import training_set
+from lesionlite_training.lesion_setup import Run
 from lesionlite_training.pixel_cache import cache_folder
-from lesionlite_training.rendering import lesion_json, lesion_lines, next_line, scores_csv
+from lesionlite_training.plots_folder import check_plots_folder, write_plots
+from lesionlite_training.rendering import (
+    lesion_json,
+    lesion_lines,
+    next_line,
+    scores_csv,
+    trial_lines,
+)
+from lesionlite_training.trial import try_folds
 
 HISTORY = "history.png"
 
@@ -126,6 +135,13 @@ SECTIONS = {
     help="Go on with the run in that folder, to the same model as without a break; where there is "
     "none, begin one.",
 )
+@click.option(
+    "--trial",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train the first N folds alone and print their figures, to compare configurations; "
+    "with --resume, a run without it goes on from there.",
+)
 @click.option("--plots", type=path_type, help=f"Write {HISTORY}, the losses, to this folder.")
 @click.option("--tensorboard", type=path_type, help="Write event files to this folder.")
 @click.option(
@@ -146,6 +162,7 @@ def command(
     scores: Path | None,
     run_folder: Path | None,
     resume: bool,
+    trial: int | None,
     plots: Path | None,
     tensorboard: Path | None,
     no_cache: bool,
@@ -175,31 +192,35 @@ def command(
     settings = _settings(context, configuration, chosen)
     run = _run(settings, out, run_folder, resume, plots, tensorboard)
     if plots is not None:
-        _check_plots(plots, force)
+        check_plots_folder(plots, [HISTORY], force)
     manifest, classes = training_set(data, label_map)
+    cache, report = None if no_cache else cache_folder(), reporter(quiet)
+    if trial is not None:
+        if run is None or scores is not None:
+            raise UsageError(
+                "--trial is for fine-tuning, and writes no scores",
+                "pass --fine-tune, and leave out --scores",
+            )
+        tried = try_folds(
+            manifest, classes, trial, settings, run, cache=cache, force=force, report=report
+        )
+        click.echo(json_line(tried.to_json()) if as_json else "\n".join(trial_lines(tried)))
+        return
     trained = lesion.train_lesion(
         manifest,
         classes,
         out,
         settings=settings,
-        cache=None if no_cache else cache_folder(),
+        cache=cache,
         run=run,
         force=force,
-        report=reporter(quiet),
+        report=report,
     )
     if scores is not None:
         write_whole(scores, scores_csv(trained), force)
     if plots is not None and run is not None:
-        write_whole(plots / HISTORY, history_png(read_histories(run.folder)), force)
-    if as_json:
-        click.echo(json_line(lesion_json(trained, scores)))
-    else:
-        for line in lesion_lines(trained, scores):
-            click.echo(line)
-        if data.is_dir() and not quiet:
-            click.echo(next_line(out, data))
-    for item in trained.unusable:
-        click.echo(f"lesionlite: {item.error}", err=True)
+        write_plots(plots, {HISTORY: history_png(read_histories(run.folder))}, force)
+    _show(trained, scores, data, as_json, quiet)
     if trained.unusable:
         raise SomeInputsFailed(
             f"{len(trained.unusable)} of {len(manifest.images)} images could not be used, and the "
@@ -207,6 +228,20 @@ def command(
             "see the reasons above",
             out,
         )
+
+
+def _show(
+    trained: lesion.Trained, scores: Path | None, data: Path, as_json: bool, quiet: bool
+) -> None:
+    if as_json:
+        click.echo(json_line(lesion_json(trained, scores)))
+    else:
+        for line in lesion_lines(trained, scores):
+            click.echo(line)
+        if data.is_dir() and not quiet:
+            click.echo(next_line(trained.path, data))
+    for item in trained.unusable:
+        click.echo(f"lesionlite: {item.error}", err=True)
 
 
 def _settings(
@@ -218,7 +253,7 @@ def _settings(
     names = ("backbone", "value_range", "size", "resize", "folds", "group", "rule", "calibrate")
     given = {name: chosen[name] for name in names if chosen[name] is not None}
     seeded = context.get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT
-    if seeded or configuration is None:
+    if seeded:
         given["seed"] = chosen["seed"]
     return replace(settings, fine_tuning=tuning, **given)
 
@@ -230,7 +265,7 @@ def _run(
     resume: bool,
     plots: Path | None,
     tensorboard: Path | None,
-) -> lesion.Run | None:
+) -> Run | None:
     """Where fine-tuning keeps its state; None where nothing is fine-tuned."""
     if settings.fine_tuning is None:
         given = {
@@ -248,15 +283,4 @@ def _run(
         from lesionlite_training.tensorboard import TensorBoardWatcher
 
         watcher = TensorBoardWatcher(tensorboard)
-    return lesion.Run(folder or out.with_suffix(".run"), resume, watcher)
-
-
-def _check_plots(folder: Path, force: bool) -> None:
-    """Make the folder now: after the training would be late to hear that it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder cannot be made ({(error.strerror or '').lower()})", "name another", folder
-        ) from error
-    check_output_path(folder / HISTORY, force)
+    return Run(folder or out.with_suffix(".run"), resume, watcher)

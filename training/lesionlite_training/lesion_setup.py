@@ -1,0 +1,181 @@
+"""What every training of a skin model begins with: images, folds, backbone, and a run's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lesionlite_export.keras_model import network_sha256
+from lesionlite_export.manifest import Manifest
+from lesionlite_export.noise import native_noise_logged
+from lesionlite_export.progress import Reporter
+from lesionlite_export.representative import ImageTensor, Unusable, list_digest
+from lesionlite_export.statistics import Labels
+from lesionlite_runtime.codec import to_json
+from lesionlite_runtime.contract_fields import ImageInput
+from lesionlite_training.backbones import Backbone, get_backbone
+from lesionlite_training.configuration import FineTuning, Settings
+from lesionlite_training.distinct import distinct_images
+from lesionlite_training.features import features_of
+from lesionlite_training.fine_tuning import Plan, TrainingSet
+from lesionlite_training.folds import Folds, Grouping, assign_folds, groups_of
+from lesionlite_training.labels import UNNAMED_CLASSES
+from lesionlite_training.lesion_contract import image_input_of
+from lesionlite_training.networks import scaled_backbone
+from lesionlite_training.pixel_cache import cached_images
+from lesionlite_training.runs import open_run
+from lesionlite_training.trainer import Watcher
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a fine-tuning run keeps its state.
+
+    Attributes:
+        folder: of the run.
+        resume: go on with the run in it, where there is one.
+        watcher: see `Watcher`.
+    """
+
+    folder: Path
+    resume: bool = False
+    watcher: Watcher | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is to be trained, and on what.
+
+    Attributes:
+        settings: how.
+        backbone: the network under the head.
+        network: it, with its scaling.
+        image_input: the contract's.
+        images: the images, each once.
+        labels: int64 ``[n]``.
+        classes: label of each class.
+        grouping: what keeps images in one fold.
+        folds: the fold of each image.
+        cache: folder for decoded images and features; None for none.
+        unusable: images that could not be read.
+    """
+
+    settings: Settings
+    backbone: Backbone
+    network: Any
+    image_input: ImageInput
+    images: tuple[ImageTensor, ...]
+    labels: Labels
+    classes: Mapping[str, int]
+    grouping: Grouping
+    folds: Folds
+    cache: Path | None
+    unusable: tuple[Unusable, ...]
+
+
+def set_up(
+    manifest: Manifest,
+    classes: Mapping[str, int],
+    settings: Settings,
+    cache: Path | None,
+    report: Reporter,
+) -> Setup:
+    """Read the images of ``manifest``, and put them into folds.
+
+    Raises:
+        UnusableInput: when the manifest has one label only, too few images or groups for the
+            folds, ids that contradict each other, two images of equal pixels but different labels
+            or ids, or none that can be read.
+        UsageError: when a setting is unknown.
+        MissingHere: when weights are missing.
+    """
+    manifest.needs_both_labels()
+    with native_noise_logged():
+        value_range = settings.value_range
+        pair = None if value_range is None else (value_range[0], value_range[1])
+        backbone = get_backbone(settings.backbone, value_range=pair, size=settings.size)
+        _check_sizes(backbone, settings.fine_tuning)
+        network = scaled_backbone(backbone)
+    image_input = image_input_of(backbone, settings.resize)
+    prepared = cached_images(manifest, image_input, cache, "Reading images", report)
+    images, described = distinct_images(prepared.images)
+    labels = np.array([image.label for image in described], np.int64)
+    grouping = groups_of(described, settings.group)
+    report.say(grouping.note)
+    groups = grouping.groups if grouping.by else None
+    return Setup(
+        settings,
+        backbone,
+        network,
+        image_input,
+        images,
+        labels,
+        dict(classes),
+        grouping,
+        assign_folds(labels, settings.folds, settings.seed, groups),
+        cache,
+        prepared.unusable,
+    )
+
+
+def open_plan(
+    setup: Setup, tuning: FineTuning, run: Run, force: bool, report: Reporter
+) -> tuple[Plan, TrainingSet]:
+    """What `fine_tune` needs, after the run's folder was made ready.
+
+    Raises:
+        UsageError: when the folder holds another run.
+        MissingHere: when it cannot be written.
+    """
+    import keras
+
+    groups = setup.grouping.groups if setup.grouping.by else None
+    data = TrainingSet(
+        setup.images, setup.labels, _class_names(setup.images), groups, None, dict(setup.classes)
+    )
+    record = {
+        "schema": "lesionlite.run/1",
+        "images_sha256": list_digest(data.images),
+        "labels": data.labels.tolist(),
+        "classes": data.classes,
+        "class_names": list(data.class_names),
+        "groups": None if groups is None else list(groups),
+        "folds": setup.folds.tolist(),
+        "backbone_sha256": network_sha256(setup.network),
+        "keras_backend": keras.backend.backend(),
+        "input": to_json(setup.image_input),
+        "seed": setup.settings.seed,
+        "regularization": setup.settings.regularization,
+        "fine_tuning": to_json(tuning),
+    }
+    open_run(run.folder, record, resume=run.resume, force=force)
+    if tuning.blocks == 0 or tuning.head_start == "logistic":
+        features = features_of(setup.network, data.images, setup.cache, report)
+        data = replace(data, features=features)
+    plan = Plan(
+        setup.backbone,
+        setup.image_input,
+        tuning,
+        setup.settings.seed,
+        setup.settings.regularization,
+        setup.cache,
+        run.folder,
+        run.watcher,
+    )
+    return plan, data
+
+
+def _class_names(images: Sequence[ImageTensor]) -> list[str]:
+    """The class of each image; where it has none, the name of its label."""
+    names = {label: name for name, label in UNNAMED_CLASSES.items()}
+    return [item.image.class_name or names[item.image.label] for item in images]
+
+
+def _check_sizes(backbone: Backbone, tuning: FineTuning | None) -> None:
+    for stage in () if tuning is None else tuning.stages:
+        if stage.size is not None:
+            backbone.check_size(stage.size)
