@@ -19,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from pages import markdown_table, put, write_option
 
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import load_keras, save_keras
@@ -44,15 +46,20 @@ RECIPES = ("float32", "int8")
 SAMPLE = Path(__file__).parents[1] / "samples" / "lesion.keras"
 DRAWN = {"melanoma": 20, "nevus": 20, "seborrheic_keratosis": 10}
 INVOKES = 50
-BEGIN, END = "<!-- benchmarks/backbones.py -->", "<!-- end -->"
 HEAD = (
-    "backbone|parameters|.keras MB|recipe|.tflite MB|export CPU s|peak MB|CPU ms",
-    "---|---|---|---|---|---|---|---",
+    "backbone",
+    "parameters",
+    ".keras MB",
+    "recipe",
+    ".tflite MB",
+    "export CPU s",
+    "peak MB",
+    "CPU ms",
 )
 
 
 @click.command()
-@click.option("--write", type=click.Path(path_type=Path), help="Page to put the table into.")
+@write_option
 @click.option("--step", nargs=3, hidden=True, help="FOLDER NAME make|RECIPE, as JSON.")
 def main(write: Path | None, step: tuple[str, str, str] | None) -> None:
     """Print the table of backbones."""
@@ -64,29 +71,31 @@ def main(write: Path | None, step: tuple[str, str, str] | None) -> None:
             )
         )
         return
-    table = "\n".join(f"| {line.replace('|', ' | ')} |" for line in _lines())
+    table = markdown_table(HEAD, _rows())
     click.echo(table)
     if write is not None:
-        page = write.read_text("utf-8")
-        before, _, rest = page.partition(BEGIN)
-        after = rest.partition(END)[2]
-        write.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+        put(write, __file__, table)
 
 
-def _lines() -> list[str]:
-    lines = list(HEAD)
+def _rows() -> Iterator[Sequence[str]]:
     with tempfile.TemporaryDirectory() as folder:
         write_drawn_dataset(Path(folder, "drawn"), train=DRAWN, valid={}, seed=0, size=(299, 299))
         for name in NAMES:
             made = _step(folder, name, "make")
             for recipe in RECIPES:
                 row = _step(folder, name, recipe)
-                lines.append(
-                    f"`{name}`|{made['parameters']:,}|{made['megabytes']:.1f}|{recipe}"
-                    f"|{row['megabytes']:.1f}|{row['seconds']:.0f}|{row['peak']:.0f}|{row['ms']:.1f}"
+                cells = (
+                    f"`{name}`",
+                    f"{made['parameters']:,}",
+                    f"{made['megabytes']:.1f}",
+                    recipe,
+                    f"{row['megabytes']:.1f}",
+                    f"{row['seconds']:.0f}",
+                    f"{row['peak']:.0f}",
+                    f"{row['ms']:.1f}",
                 )
-                click.echo(lines[-1], err=True)
-    return lines
+                click.echo(" ".join(cells), err=True)
+                yield cells
 
 
 def _step(folder: str, name: str, what: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from pages import markdown_table, put, write_option
 
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.manifest import Manifest, read_isic_split
@@ -40,7 +41,6 @@ from lesionlite_training.trainer import Member, train_member
 
 BATCH = 64
 CLOSE = 1e-3
-BEGIN, END = "<!-- benchmarks/head_training.py -->", "<!-- end -->"
 Build = Callable[[], Any]
 Read = Callable[[int], NDArray[Any]]
 
@@ -75,7 +75,7 @@ class Clock:
 @click.option("--images", default=400, show_default=True, help="A fifth of them judges the epochs.")
 @click.option("--epochs", default=100, show_default=True)
 @click.option("--backbone", "name", default="efficientnet_lite0", show_default=True)
-@click.option("--write", type=click.Path(path_type=Path), help="Page to put the table into.")
+@write_option
 def main(data: Path | None, images: int, epochs: int, name: str, write: Path | None) -> None:
     """Print how long a head takes in both ways."""
     with tempfile.TemporaryDirectory() as folder:
@@ -85,17 +85,13 @@ def main(data: Path | None, images: int, epochs: int, name: str, write: Path | N
             write_drawn_dataset(data, train=counts, valid={}, seed=0, size=(256, 256))
         train = read_isic_split(data, "train")
         sample = Manifest(train.source, stratified_sample(train, images, 0))
-        lines = _compared(sample, epochs, name, Path(folder, "run"))
-    table = "\n".join(lines)
+        table = _compared(sample, epochs, name, Path(folder, "run"))
     click.echo(table)
     if write is not None:
-        page = write.read_text("utf-8")
-        before, _, rest = page.partition(BEGIN)
-        after = rest.partition(END)[2]
-        write.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+        put(write, __file__, table)
 
 
-def _compared(sample: Manifest, epochs: int, name: str, folder: Path) -> list[str]:
+def _compared(sample: Manifest, epochs: int, name: str, folder: Path) -> str:
     backbone = get_backbone(name)
     image_input = image_input_of(backbone, "pillow-bilinear-v1")
     images = cached_images(sample, image_input, None, "", Silent()).images
@@ -139,7 +135,7 @@ def _compared(sample: Manifest, epochs: int, name: str, folder: Path) -> list[st
     apart = float(np.abs(np.array(ours.losses) - theirs.losses).max())
     if apart > CLOSE:
         raise click.ClickException(f"the validation losses differ by {apart:.2g}")
-    return list(_table(len(labels), int(judge.sum()), epochs, once, ours, theirs, apart))
+    return _table(len(labels), int(judge.sum()), epochs, once, ours, theirs, apart)
 
 
 def _table(
@@ -150,24 +146,28 @@ def _table(
     ours: Clock,
     theirs: Clock,
     apart: float,
-) -> Iterator[str]:
-    yield (
-        f"| {n - judging} images, {judging} more judge each epoch | once | an epoch "
-        f"| {epochs} epochs | validation loss |"
+) -> str:
+    head = (
+        f"{n - judging} images, {judging} more judge each epoch",
+        "once",
+        "an epoch",
+        f"{epochs} epochs",
+        "validation loss",
     )
-    yield "|---|---|---|---|---|"
-    rows = [
+    ways = [
         ("head on kept features, `--fine-tune head`", once, ours),
         ("backbone in every epoch, as in the tutorial", np.zeros(2), theirs),
     ]
-    for title, before, clock in rows:
+    rows = []
+    for title, before, clock in ways:
         each, total = np.median(clock.epochs, axis=0), before + clock.epochs.sum(0)
-        cells = (f"{a:.4g} s ({b:.4g} s)" for a, b in (before, each, total))
-        yield f"| {title} | {' | '.join(cells)} | {clock.losses[-1]:.4f} |"
+        seconds = (f"{a:.4g} s ({b:.4g} s)" for a, b in (before, each, total))
+        rows.append((title, *seconds, f"{clock.losses[-1]:.4f}"))
     each = np.median(theirs.epochs, axis=0) / np.median(ours.epochs, axis=0)
     total = theirs.epochs.sum(0) / (once + ours.epochs.sum(0))
-    cells = (f"{a:.0f} x ({b:.0f} x)" for a, b in (each, total))
-    yield f"| ratio | | {' | '.join(cells)} | {apart:.1g} apart at most, in any epoch |"
+    ratios = (f"{a:.0f} x ({b:.0f} x)" for a, b in (each, total))
+    rows.append(("ratio", "", *ratios, f"{apart:.1g} apart at most, in any epoch"))
+    return markdown_table(head, rows)
 
 
 def _member(

@@ -1,9 +1,10 @@
 """The recipe table of docs/recipes.md: every route on one model and one proof set.
 
-    python benchmarks/recipes.py samples/lesion.keras --data isic2017
+    python benchmarks/recipes.py samples/lesion.keras --data isic2017 --write docs/recipes.md
 
-Prints Markdown. Flips, AUC and errors are against the Keras model, in LiteRT; milliseconds are the
-median of 50 invokes with one thread. Seconds and memory are of making the file, in a process each.
+Prints Markdown, and with --write puts it between the markers of that page. Flips, AUC and errors
+are against the Keras model, in LiteRT; milliseconds are the median of 50 invokes with one thread.
+Seconds and memory are of making the file, in a process each.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from pages import markdown_table, put, write_option
 
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
@@ -98,33 +100,61 @@ ROUTES: dict[str, Route] = {
     "integers alone, uint8 in and out **(recipe int8-full)**": _recipe("int8-full"),
 }
 
+HEAD = (
+    "way",
+    "bytes",
+    "flips",
+    "newly missed",
+    "AUC",
+    "mean error",
+    "max error",
+    "ms",
+    "made in s",
+    "peak MB",
+)
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="ISIC layout.")
 @click.option("--size", default=200, show_default=True, help="Representative images.")
+@write_option
 @click.option("--route", type=int, help="Only this route, as JSON (what the table calls).")
-def main(model: Path, data: Path, size: int, route: int | None) -> None:
+def main(model: Path, data: Path, size: int, write: Path | None, route: int | None) -> None:
     """Print the recipe table for MODEL, a .keras, on the images of --data."""
     if route is not None:
         click.echo(json.dumps(_measure(model, data, size, list(ROUTES.values())[route])))
         return
-    head = "way|bytes|flips|newly missed|AUC|mean error|max error|ms|made in s|peak MB"
-    click.echo("|" + head + "|\n|---" + "|---" * 9 + "|")
+    table = markdown_table(HEAD, _rows(model, data, size))
+    click.echo(table)
+    if write is not None:
+        put(write, __file__, table)
+
+
+def _rows(model: Path, data: Path, size: int) -> Iterator[Sequence[str]]:
     for number, name in enumerate(ROUTES):
         command = [sys.executable, __file__, str(model), "--data", str(data), "--size", str(size)]
         done = subprocess.run(
             [*command, "--route", str(number)], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            click.echo(f"| {name} | failed: {done.stderr.splitlines()[-1]} |" + " |" * 8)
-            continue
-        row = json.loads(done.stdout)
-        click.echo(
-            f"| {name} | {row['bytes']:,} | {row['flips']} of {row['n']} | {row['missed']} "
-            f"| {row['auc']:.4f} | {row['mean']:.5f} | {row['max']:.4f} | {row['ms']:.1f} "
-            f"| {row['seconds']:.1f} | {row['megabytes']:.0f} |"
-        )
+            cells = [name, f"failed: {done.stderr.splitlines()[-1]}", *[""] * (len(HEAD) - 2)]
+        else:
+            row = json.loads(done.stdout)
+            cells = [
+                name,
+                f"{row['bytes']:,}",
+                f"{row['flips']} of {row['n']}",
+                f"{row['missed']}",
+                f"{row['auc']:.4f}",
+                f"{row['mean']:.5f}",
+                f"{row['max']:.4f}",
+                f"{row['ms']:.1f}",
+                f"{row['seconds']:.1f}",
+                f"{row['megabytes']:.0f}",
+            ]
+        click.echo(" ".join(cells), err=True)
+        yield cells
 
 
 def _measure(path: Path, data: Path, size: int, route: Route) -> dict[str, Any]:

@@ -9,23 +9,31 @@ import json
 import sys
 from pathlib import Path
 
+from lesionlite_export.convert import wrapper
 from lesionlite_export.demo import DRAWN_LIMITS, DRAWN_PROOF, DRAWN_TRAIN
 from lesionlite_export.drawn import write_drawn_dataset
-from lesionlite_export.keras_model import load_keras
+from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_export.manifest import read_isic_split
+from lesionlite_export.minimum_runtime import minimum_runtime
+from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.publish import Sets, export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
 from lesionlite_runtime import Classifier
+from lesionlite_runtime.container import split_members
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORES = "scores.json"
+RUNTIMES = "runtimes.json"
 # Drawings lie further from the calibration's ranges than photos do: `dynamic` has a mean score
 # error of 0.03 on them, right at the limit. What the files are for is to run elsewhere.
 LIMITS = {**DRAWN_LIMITS, "mean_score_error": None}
 
 
 def write_exported_files(folder: Path) -> None:
-    """``folder/RECIPE.tflite`` for every recipe, and LiteRT's scores of the drawn samples."""
+    """``folder/RECIPE.tflite`` for every recipe, and LiteRT's scores of the drawn samples.
+
+    Also, for every file and for TensorFlow's own dynamic-range one, which runtimes load it.
+    """
     drawn = folder / "drawn"
     write_drawn_dataset(drawn, train=DRAWN_TRAIN, valid=DRAWN_PROOF, seed=0)
     sets = Sets(read_isic_split(drawn, "train"), read_isic_split(drawn, "valid"))
@@ -38,6 +46,21 @@ def write_exported_files(folder: Path) -> None:
         photos = sorted((ROOT / "samples" / "drawn").glob("*.jpg"))
         scores[recipe] = {photo.name: classifier.classify(photo).score for photo in photos}
     (folder / SCORES).write_text(json.dumps(scores, indent=1))
+    (folder / "dynamic_by_tensorflow.tflite").write_bytes(_dynamic_by_tensorflow(model))
+    runtimes = {
+        path.name: minimum_runtime(split_members(path.read_bytes())[0]).to_json()
+        for path in sorted(folder.glob("*.tflite"))
+    }
+    (folder / RUNTIMES).write_text(json.dumps(runtimes, indent=1))
+
+
+def _dynamic_by_tensorflow(model: KerasModel) -> bytes:
+    with native_noise_logged():
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_keras_model(wrapper(model))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return bytes(converter.convert())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
+from lesionlite_export.calibration import DEFAULT_METHOD
 from lesionlite_export.interface_edits import (
     with_cast_first,
     with_float_input,
@@ -41,6 +42,15 @@ class Form:
 
     io: str = "uint8"
     two_labels: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """A FlatBuffer, the float32 one that it was made from, and the inputs that calibrated it."""
+
+    flatbuffer: bytes
+    float32: bytes
+    tensors: Sequence[NDArray[Any]]
 
 
 def check_form(source: Source, recipe: Recipe, form: Form) -> None:
@@ -90,8 +100,21 @@ def make_tflite(
     tensors: Sequence[NDArray[Any]],
     form: Form | None = None,
     report: Reporter | None = None,
+    method: str = DEFAULT_METHOD,
 ) -> bytes:
-    """The FlatBuffer of ``source`` by ``recipe``.
+    """The FlatBuffer of ``source`` by ``recipe``; see `make`."""
+    return make(source, recipe, tensors, form, report, method).flatbuffer
+
+
+def make(
+    source: Source,
+    recipe: Recipe,
+    tensors: Sequence[NDArray[Any]],
+    form: Form | None = None,
+    report: Reporter | None = None,
+    method: str = DEFAULT_METHOD,
+) -> Made:
+    """The FlatBuffer of ``source`` by ``recipe``, and the float32 one that it was made from.
 
     Args:
         source: a Keras model or a float32 file.
@@ -99,25 +122,26 @@ def make_tflite(
         tensors: inputs ``[1, ...]`` to calibrate on; none for a recipe that is not calibrated.
         form: of input and output; `check_form` has let it pass.
         report: who is told of the progress.
+        method: of the calibration, see `calibrate`.
 
     Raises:
-        UnusableInput: when a converter fails.
+        UnusableInput: when a converter or the calibration fails.
     """
     form, report = form or Form(), report or Silent()
     on_images = isinstance(source.contract.input, ImageInput)
     with report.phase("Converting to float32"):
         float32 = _float32(source, form)
     if recipe.quantizer == "none":
-        return _finished(float32, recipe, form, on_images)
+        return Made(_finished(float32, recipe, form, on_images), float32, tensors)
     if form.io == "float32":
         tensors = [tensor.astype(np.float32) for tensor in tensors]
     name = source.contract.input.name
     with report.phase(f"Quantizing ({recipe.quantizer})"):
-        quantized = _quantized(source, recipe, form, float32, tensors)
+        quantized = _quantized(source, recipe, form, float32, tensors, method)
     if recipe.correct_biases:
         with report.phase("Correcting biases"):
             quantized = correct_biases(float32, quantized, tensors, name).tflite
-    return _finished(quantized, recipe, form, on_images)
+    return Made(_finished(quantized, recipe, form, on_images), float32, tensors)
 
 
 def _float32(source: Source, form: Form) -> bytes:
@@ -137,7 +161,12 @@ def _float32(source: Source, form: Form) -> bytes:
 
 
 def _quantized(
-    source: Source, recipe: Recipe, form: Form, float32: bytes, tensors: Sequence[NDArray[Any]]
+    source: Source,
+    recipe: Recipe,
+    form: Form,
+    float32: bytes,
+    tensors: Sequence[NDArray[Any]],
+    method: str,
 ) -> bytes:
     if recipe.weights == "float16":
         return quantize.float16(float32)
@@ -148,7 +177,8 @@ def _quantized(
         return quantize.dynamic(float32, left)
     if recipe.quantizer == "litert-quantizer":
         bits = INTEGERS[recipe.activations]
-        return quantize.static(float32, left, tensors, source.contract.input.name, bits)
+        name = source.contract.input.name
+        return quantize.static(float32, left, tensors, name, bits, method)
     assert not isinstance(source, TfliteModel)
     names = quantize.output_names(graph, left)
     pixels = [tensor.astype(source.contract.input.dtype) for tensor in tensors]

@@ -12,30 +12,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.accelerators import accelerator_report
+from lesionlite_export.calibration import DEFAULT_METHOD, check_method
 from lesionlite_export.conformity import check_recipe
 from lesionlite_export.convert import probe_inputs
+from lesionlite_export.feature_range import compare_features
 from lesionlite_export.file_contract import file_contract
 from lesionlite_export.gate import AnyParity, Verdict, judge
-from lesionlite_export.make import Form, check_form, make_tflite
+from lesionlite_export.image_statistics import check_representative, compare_sets
+from lesionlite_export.make import Form, Made, check_form, make
 from lesionlite_export.manifest import Manifest
+from lesionlite_export.minimum_runtime import (
+    check_minimum_runtime,
+    minimum_runtime,
+    runtime_version,
+)
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.recipe import Recipe
 from lesionlite_export.representative import (
     DEFAULT_SIZE,
     PreparedImage,
+    Sample,
     Unusable,
+    distinct_sample,
     list_digest,
     refuse_overlap,
     representative_list,
-    stratified_sample,
 )
+from lesionlite_export.representative_list import read_representative_list
 from lesionlite_export.source import Source
 from lesionlite_export.tflite_model import TfliteModel
 from lesionlite_export.verification import (
     Prepared,
     compare_images,
     compare_regressions,
-    prepare_all,
     prepare_proof,
 )
 from lesionlite_runtime.container import append_members
@@ -50,7 +60,7 @@ from lesionlite_runtime.files import check_output_path, whole_file
 from lesionlite_runtime.regressor import Regressor
 
 REGRESSION_SAMPLES = 255
-NO_IMAGES = Prepared((), ())
+NO_IMAGES, NO_SAMPLE = Prepared((), ()), Sample((), (), 0)
 
 
 @dataclass(frozen=True)
@@ -58,20 +68,23 @@ class Sets:
     """What an image classifier's export works on: representative and proof images.
 
     ``representative`` may be None for a recipe that is not calibrated, and ``proof`` where the file
-    is to go out unproved.
+    is to go out unproved. ``listed`` is a list that an export wrote: its images calibrate, in its
+    order, and its paths count from the folder of ``representative``.
     """
 
     representative: Manifest | None
     proof: Manifest | None
     size: int = DEFAULT_SIZE
     seed: int = 0
+    listed: Path | None = None
 
 
 @dataclass(frozen=True)
 class Exported:
     """A published file, with the evidence that let it pass.
 
-    ``unusable`` are the images of either set that could not be read, and were left out.
+    ``unusable`` are the images of either set that could not be read, and were left out;
+    ``warnings`` say what makes the calibration doubtful.
     """
 
     path: Path
@@ -81,6 +94,7 @@ class Exported:
     verdict: Verdict | None
     unusable: tuple[Unusable, ...]
     representative_list: Path | None
+    warnings: tuple[str, ...]
 
 
 def export_model(
@@ -92,6 +106,8 @@ def export_model(
     form: Form | None = None,
     limits: Mapping[str, float | None] | None = None,
     prove: bool = True,
+    method: str = DEFAULT_METHOD,
+    min_runtime: str | None = None,
     force: bool = False,
     report: Reporter | None = None,
 ) -> Exported:
@@ -106,6 +122,8 @@ def export_model(
         form: of input and output.
         limits: of the gate, over the defaults (see `gate.judge`).
         prove: off for trials; the file then says that it is unproved.
+        method: of the calibration, see `calibrate`.
+        min_runtime: the oldest TensorFlow Lite that must load the file, such as ``2.14``.
         force: overwrite what lies at ``out``.
         report: who is told of the progress.
 
@@ -119,21 +137,31 @@ def export_model(
     if out.resolve() == Path(source.path).resolve():
         raise UsageError("this is the model that is to be exported", "name another file", out)
     check_form(source, recipe, form)
+    check_method(method, recipe.quantizer)
+    if min_runtime is not None:
+        runtime_version(min_runtime)
     on_images = not isinstance(source.contract, RegressionContract)
     list_path = out.with_name(f"{out.stem}.representative.csv")
     for path in (out, list_path) if on_images and recipe.calibrated else (out,):
         check_output_path(path, force)
-    representative, proof = NO_IMAGES, NO_IMAGES
+    representative, proof = NO_SAMPLE, NO_IMAGES
     if on_images:
         _check_sets(recipe, sets, prove)
         representative = _representative(source, recipe, sets, report)
         proof = _proof(source, sets, prove, report)
     refuse_overlap(representative.images, proof.images)
+    warnings = _set_warnings(sets, representative.images, proof.images)
     tensors = _tensors(source, recipe, representative.images)
-    flatbuffer = make_tflite(source, recipe, tensors, form, report)
-    calibration = _calibration(recipe, sets, representative.images, tensors)
+    made = make(source, recipe, tensors, form, report, method)
+    flatbuffer = made.flatbuffer
+    if min_runtime is not None:
+        check_minimum_runtime(flatbuffer, min_runtime, str(out))
+    calibration = _calibration(recipe, sets, representative, tensors, method)
     contract = file_contract(source, recipe, form, calibration, flatbuffer)
     check_recipe(flatbuffer, recipe, contract, str(out))
+    with report.phase("Asking where it runs"):
+        contract = _with_runtimes(contract, flatbuffer)
+    warnings += _feature_warnings(source, made, proof.images, report)
     parity: AnyParity | None = None
     verdict: Verdict | None = None
     if prove:
@@ -155,6 +183,7 @@ def export_model(
         verdict,
         representative.unusable + proof.unusable,
         list_path if list_path in files else None,
+        warnings,
     )
 
 
@@ -172,15 +201,44 @@ def _check_sets(recipe: Recipe, sets: Sets | None, prove: bool) -> None:
         )
 
 
-def _representative(
-    source: Source, recipe: Recipe, sets: Sets | None, report: Reporter
-) -> Prepared:
+def _representative(source: Source, recipe: Recipe, sets: Sets | None, report: Reporter) -> Sample:
     if not recipe.calibrated or sets is None or sets.representative is None:
-        return NO_IMAGES
-    sample = stratified_sample(sets.representative, sets.size, sets.seed)
-    manifest = Manifest(sets.representative.source, sample)
+        return NO_SAMPLE
     image_input = image_contract(source.contract).input
-    return prepare_all(manifest, image_input, "Reading representative images", report)
+    if sets.listed is not None:
+        folder = sets.representative.folder
+        return Sample(read_representative_list(sets.listed, folder, image_input, report), (), 0)
+    return distinct_sample(sets.representative, image_input, sets.size, sets.seed, report)
+
+
+def _set_warnings(
+    sets: Sets | None,
+    representative: Sequence[PreparedImage],
+    proof: Sequence[PreparedImage],
+) -> tuple[str, ...]:
+    if not representative or sets is None or sets.representative is None:
+        return ()
+    own = check_representative(representative, sets.representative.source)
+    return (*own, *(compare_sets(representative, proof) if proof else ()))
+
+
+def _feature_warnings(
+    source: Source, made: Made, proof: Sequence[PreparedImage], report: Reporter
+) -> tuple[str, ...]:
+    if not made.tensors or not proof:
+        return ()
+    dtype = made.tensors[0].dtype
+    inputs = [p.pixels[np.newaxis].astype(dtype, copy=False) for p in proof]
+    name = source.contract.input.name
+    return tuple(compare_features(made.float32, made.tensors, inputs, name, report))
+
+
+def _with_runtimes(contract: AnyContract, flatbuffer: bytes) -> AnyContract:
+    runs_on = {
+        "minimum_runtime": minimum_runtime(flatbuffer).to_json(),
+        "accelerators": accelerator_report(flatbuffer, analyzer=False).to_json(),
+    }
+    return replace(contract, provenance=replace(contract.provenance, runs_on=runs_on))
 
 
 def _proof(source: Source, sets: Sets | None, prove: bool, report: Reporter) -> Prepared:
@@ -203,20 +261,28 @@ def _tensors(
 def _calibration(
     recipe: Recipe,
     sets: Sets | None,
-    representative: tuple[PreparedImage, ...],
+    representative: Sample,
     tensors: Sequence[NDArray[Any]],
+    method: str,
 ) -> dict[str, Any] | None:
     if not recipe.calibrated:
         return None
-    if sets is None or not representative:
-        return {"method": "min_max", "n": len(tensors), "on": "an even grid over the range"}
+    images = representative.images
+    if sets is None or not images:
+        return {"method": method, "n": len(tensors), "on": "an even grid over the range"}
+    found = {
+        "method": method,
+        "n": len(images),
+        "positives": sum(p.image.label for p in images),
+        "images_sha256": list_digest(images),
+    }
+    if sets.listed is not None:
+        return {**found, "on": "a list of representative images"}
     return {
-        "method": "min_max",
-        "n": len(representative),
-        "positives": sum(p.image.label for p in representative),
-        "seed": sets.seed,
+        **found,
         "on": "a stratified sample of representative images",
-        "images_sha256": list_digest(representative),
+        "seed": sets.seed,
+        "duplicates": representative.duplicates,
     }
 
 

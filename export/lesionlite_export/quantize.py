@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.calibration import DEFAULT_METHOD, Ranges, calibrate
 from lesionlite_export.interface_edits import scaled_pixel_range
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_runtime.graph import SIGNATURE_KEY, Graph, read_graph
+from lesionlite_export.progress import Reporter
+from lesionlite_runtime.graph import Graph, read_graph
 
 _HEAD_OPERATORS = frozenset({"FULLY_CONNECTED"})
 _BODY_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
@@ -82,6 +84,8 @@ def static(
     tensors: Sequence[NDArray[Any]],
     input_name: str,
     bits: int = 8,
+    method: str = DEFAULT_METHOD,
+    report: Reporter | None = None,
 ) -> bytes:
     """int8 weights per channel and integer activations; input and output as they are.
 
@@ -91,29 +95,28 @@ def static(
         tensors: representative inputs of shape ``[1, ...]``.
         input_name: the signature's name for the input.
         bits: of the activations, 8 or 16.
+        method: how ranges are found, see `calibrate`.
+        report: who is told of the progress.
+
+    Raises:
+        UnusableInput: see `calibrate`.
     """
+    ranges = calibrate(float32, tensors, input_name, method, report)
+    _cover_all_pixels(ranges, float32)
+    return static_by_ranges(float32, left, ranges, bits)
+
+
+def static_by_ranges(float32: bytes, left: Sequence[int], ranges: Ranges, bits: int = 8) -> bytes:
+    """As `static`, of ranges that are there."""
     with native_noise_logged():
         from litert_quantizer import recipe
 
         base = recipe.static_wi8_ai8() if bits == 8 else recipe.static_wi8_ai16()
-        samples = {SIGNATURE_KEY: [{input_name: tensor} for tensor in tensors]}
-        return _quantize(float32, base, left, samples)
+        return _quantize(float32, base, left, ranges)
 
 
-def _quantize(
-    float32: bytes,
-    base: Any,
-    left: Sequence[int],
-    samples: dict[str, list[dict[str, NDArray[Any]]]] | None,
-) -> bytes:
-    from litert_quantizer import (
-        algorithm_manager,
-        calibrator,
-        qtyping,
-        quantizer,
-        recipe_manager,
-    )
-    from litert_quantizer.utils import qsv_utils
+def _quantize(float32: bytes, base: Any, left: Sequence[int], ranges: Ranges | None) -> bytes:
+    from litert_quantizer import algorithm_manager, qtyping, quantizer
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "float32.tflite"), Path(folder, "quantized.tflite")
@@ -134,25 +137,12 @@ def _quantize(
                     qtyping.TFLOperationName[operator],
                     algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
                 )
-        if samples is None:
-            result = tool.quantize()
-        else:
-            rules_of_tool = recipe_manager.RecipeManager()
-            rules_of_tool.load_quantization_recipe(tool.get_quantization_recipe())
-            # The default update is a moving average of each sample's range: it clips the tails,
-            # and collapses the range of a tensor that holds one number a sample.
-            calibration = calibrator.Calibrator(
-                str(source), num_threads=1, qsv_update_func=qsv_utils.min_max_update
-            )
-            calibration.calibrate(samples, rules_of_tool)
-            ranges = calibration.get_model_qsvs()
-            _cover_all_pixels(ranges, float32)
-            result = tool.quantize(ranges)
+        result = tool.quantize() if ranges is None else tool.quantize(ranges)
         result.export_model(str(target), overwrite=True)
         return target.read_bytes()
 
 
-def _cover_all_pixels(ranges: dict[str, Any], float32: bytes) -> None:
+def _cover_all_pixels(ranges: Ranges, float32: bytes) -> None:
     """Make each level of the scaled pixels a pixel value, whatever the samples held.
 
     Samples without black or white would cut both off, and shift the levels against the pixels.

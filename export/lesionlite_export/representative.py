@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_export.progress import Reporter, Silent
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
+LIST_COLUMNS = ("filepath", "label", "class", "pixels_sha256")
 Prep = TypeVar("Prep", bound="ImageTensor")
 
 
@@ -123,6 +126,70 @@ def stratified_sample(manifest: Manifest, size: int, seed: int) -> tuple[Labelle
     return tuple(images[i] for i in sorted(chosen))
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Representative images of which no two have equal pixels.
+
+    ``duplicates`` counts the listed images that were left out for having the pixels of another.
+    """
+
+    images: tuple[PreparedImage, ...]
+    unusable: tuple[Unusable, ...]
+    duplicates: int
+
+
+def distinct_sample(
+    manifest: Manifest,
+    image_input: ImageInput,
+    size: int,
+    seed: int,
+    report: Reporter | None = None,
+) -> Sample:
+    """A `stratified_sample` in which equal images count once, as the network's input.
+
+    Only sampled images are read. Where two of them have equal pixels, the later one is struck off
+    the manifest and the sample is drawn anew, until there are none; a manifest without equal images
+    gives exactly its `stratified_sample`.
+
+    Args:
+        manifest: the candidates.
+        image_input: the contract's input.
+        size: how many images.
+        seed: of the sample.
+        report: who is told of the progress.
+
+    Raises:
+        UnusableInput: when ``size`` is less than 1, or no image can be used.
+    """
+    report = report or Silent()
+    seen: dict[Path, PreparedImage | Unusable] = {}
+    left = manifest
+    while True:
+        chosen = stratified_sample(left, size, seed)
+        new = [image for image in chosen if image.path not in seen]
+        read = report.track(prepare(new, image_input), "Reading representative images", len(new))
+        seen.update((item.image.path, item) for item in read)
+        repeated = _repeated([seen[image.path] for image in chosen])
+        if not repeated:
+            break
+        kept = tuple(image for image in left.images if image.path not in repeated)
+        left = Manifest(manifest.source, kept)
+    images, unusable = usable_images((seen[image.path] for image in chosen), manifest.source)
+    return Sample(images, unusable, len(manifest.images) - len(left.images))
+
+
+def _repeated(items: Sequence[PreparedImage | Unusable]) -> set[Path]:
+    """The images that have the pixels of one before them."""
+    first: set[str] = set()
+    repeated: set[Path] = set()
+    for item in items:
+        if isinstance(item, PreparedImage):
+            if item.sha256 in first:
+                repeated.add(item.image.path)
+            first.add(item.sha256)
+    return repeated
+
+
 def _largest_remainder(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Whole shares of ``size`` in proportion to ``counts``, at least 1 each where size allows."""
     floor = 1 if size >= len(counts) else 0
@@ -149,9 +216,12 @@ def representative_list(prepared: Sequence[PreparedImage], root: Path) -> bytes:
         )
         for p in prepared
     ]
-    table = pd.DataFrame(rows, columns=["filepath", "label", "class", "pixels_sha256"])
+    table = pd.DataFrame(rows, columns=list(LIST_COLUMNS))
+    # A lone carriage return is quoted by no writer whose lines end without one.
+    bare = any("\r" in filepath + class_name for filepath, _, class_name, _ in rows)
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
     stream = io.StringIO()
-    table.to_csv(stream, index=False, lineterminator="\n")
+    table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
     return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8
 
 

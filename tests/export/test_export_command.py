@@ -70,6 +70,7 @@ def test_json_is_one_object_and_quiet_is_quiet(
         "recipe",
         "representative_list",
         "proof",
+        "warnings",
     }
     assert body["schema"] == "lesionlite.export/1"
     assert (body["file"], body["bytes"]) == (str(out), out.stat().st_size)

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.representative import (
+    DEFAULT_SIZE,
     PreparedImage,
     Unusable,
+    distinct_sample,
     list_digest,
     prepare,
     refuse_overlap,
@@ -194,3 +197,68 @@ def test_an_image_in_both_sets_is_found_by_its_pixels(
         f"{copy}: the proof image has the same pixels as the representative "
         f"{prepared[3].image.path}; leave it out of one of the two sets"
     )
+
+
+def copied(images: Sequence[LabelledImage], folder: Path) -> tuple[LabelledImage, ...]:
+    """The same pixels under other names, in ``folder``."""
+    folder.mkdir()
+    copies = []
+    for number, image in enumerate(images):
+        path = folder / f"copy{number}.jpg"
+        shutil.copyfile(image.path, path)
+        copies.append(LabelledImage(path, image.label, image.class_name))
+    return tuple(copies)
+
+
+def test_equal_images_count_once(small_drawn: Path, tmp_path: Path) -> None:
+    originals = read_isic_split(small_drawn, "train").images
+    copies = copied(originals[:5], tmp_path / "a") + copied(originals[:1], tmp_path / "b")
+    manifest = Manifest("list.csv", (*originals, *copies))
+    everything = distinct_sample(manifest, INPUT, 100, seed=0)
+    assert tuple(p.image for p in everything.images) == originals
+    assert everything.duplicates == 6
+    for seed in range(4):
+        sample = distinct_sample(manifest, INPUT, 15, seed)
+        digests = [p.sha256 for p in sample.images]
+        assert len(set(digests)) == len(digests) == 15
+        assert sample.duplicates <= 6
+
+
+def test_one_image_many_times_is_one_image(small_drawn: Path, tmp_path: Path) -> None:
+    (original, *_) = read_isic_split(small_drawn, "train").images
+    copies = tuple(LabelledImage(tmp_path / f"{i}.jpg", 0, "nevus") for i in range(40))
+    for copy in copies:
+        shutil.copyfile(original.path, copy.path)
+    sample = distinct_sample(Manifest("list.csv", copies), INPUT, 8, seed=0)
+    assert (len(sample.images), sample.duplicates) == (1, 39)
+
+
+def test_without_equal_images_it_is_the_stratified_sample(small_drawn: Path) -> None:
+    manifest = read_isic_split(small_drawn, "train")
+    for size, seed in ((6, 0), (6, 1), (13, 2), (50, 0)):
+        sample = distinct_sample(manifest, INPUT, size, seed)
+        assert tuple(p.image for p in sample.images) == stratified_sample(manifest, size, seed)
+        assert (sample.duplicates, sample.unusable) == (0, ())
+
+
+def test_unreadable_images_are_left_out_and_told(small_drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    bad = LabelledImage(tmp_path / "bad.jpg", 0, "nevus")
+    images = read_isic_split(small_drawn, "train").images
+    sample = distinct_sample(Manifest("list.csv", (*images, bad)), INPUT, 100, seed=0)
+    assert len(sample.images) == len(images)
+    assert [item.image for item in sample.unusable] == [bad]
+    with pytest.raises(UnusableInput, match="none of its 1 images can be used"):
+        distinct_sample(Manifest("list.csv", (bad,)), INPUT, 100, seed=0)
+
+
+@pytest.mark.data
+def test_the_shipped_list_is_the_sample_of_isic_still(data_dir: Path) -> None:
+    listed = Path(__file__).parents[2] / "samples" / "lesion.int8.representative.csv"
+    rows = list(csv.DictReader(io.StringIO(listed.read_text())))
+    train = read_isic_split(data_dir / "isic2017", "train")
+    contract_input = replace(INPUT, shape=(1, 224, 224, 3))
+    sample = distinct_sample(train, contract_input, DEFAULT_SIZE, seed=0)
+    assert sample.duplicates == 0
+    assert [p.sha256 for p in sample.images] == [row["pixels_sha256"] for row in rows]
+    assert representative_list(sample.images, train.folder) == listed.read_bytes()

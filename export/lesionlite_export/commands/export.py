@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from lesionlite_export.calibration import DEFAULT_METHOD, METHODS
 from lesionlite_export.commands.options import (
     force_option,
     label_option,
@@ -73,6 +74,25 @@ EXPORT_SCHEMA = "lesionlite.export/1"
     show_default=True,
     help="Number of representative images.",
 )
+@click.option(
+    "--representative-list",
+    "listed",
+    type=path_type,
+    help="NAME.representative.csv of an export: the same images again, for the same bytes.",
+)
+@click.option(
+    "--calibration",
+    "method",
+    type=click.Choice(METHODS),
+    default=DEFAULT_METHOD,
+    show_default=True,
+    help="How the ranges of activations are found (docs/calibration.md).",
+)
+@click.option(
+    "--min-runtime",
+    metavar="VERSION",
+    help="Refuse a file that this version of TensorFlow Lite (or tflite-runtime) cannot load.",
+)
 @label_option
 @limits_option
 @click.option("--no-proof", is_flag=True, help="For trials: the file then says it is unproved.")
@@ -91,6 +111,9 @@ def command(
     representative: Path | None,
     proof: Path | None,
     representative_size: int,
+    listed: Path | None,
+    method: str,
+    min_runtime: str | None,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     no_proof: bool,
@@ -128,7 +151,7 @@ def command(
             else _folder_sets(data, classes, not no_proof)
         )
     if sets is not None:
-        sets = replace(sets, size=representative_size, seed=seed)
+        sets = replace(sets, size=representative_size, seed=seed, listed=listed)
     exported = export_model(
         source,
         chosen,
@@ -137,6 +160,8 @@ def command(
         form=Form(io, two_labels),
         limits=in_force,
         prove=not no_proof,
+        method=method,
+        min_runtime=min_runtime,
         force=force,
         report=report,
     )
@@ -144,6 +169,8 @@ def command(
         click.echo(json_line(_json(exported)))
     elif not quiet:
         _show(exported)
+    for warning in exported.warnings:
+        click.echo(f"lesionlite: {warning}", err=True)
     for item in exported.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
     if exported.unusable:
@@ -187,6 +214,7 @@ def _json(exported: Exported) -> dict[str, object]:
         "representative_list": None
         if exported.representative_list is None
         else str(exported.representative_list),
+        "warnings": list(exported.warnings),
         "proof": None
         if exported.parity is None or exported.verdict is None
         else {**exported.parity.to_json(), **exported.verdict.to_json()},
