@@ -42,7 +42,8 @@ def test_all_brings_every_extra_but_the_ones_that_conflict() -> None:
     assert {"export", "training", "hub", "all", "dev"} <= set(extras)
     training = {Requirement(text).name for text in extras["training"]}
     assert "lesionlite" in training, "training contains export"
-    assert {Requirement(text).name for text in extras["export"]} >= {"tensorflow", "pandas"}
+    assert {Requirement(text).name for text in extras["export"]} >= {"tensorflow", "lesionlite"}
+    assert {Requirement(text).name for text in extras["quantize"]} >= {"pandas", "flatbuffers"}
 
 
 def test_every_dependency_is_pinned_to_a_range() -> None:

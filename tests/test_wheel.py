@@ -91,13 +91,15 @@ def test_the_python_api_works(scripts: Path, drawn_photos: list[Path], tmp_path:
     assert 0 <= float(outcome.stdout) <= 1
 
 
-@pytest.mark.parametrize("command", ["export", "verify", "demo"])
+@pytest.mark.parametrize(
+    ("command", "extra"), [("export", "quantize"), ("verify", "quantize"), ("demo", "export")]
+)
 def test_a_command_of_an_extra_says_what_to_install(
-    scripts: Path, tmp_path: Path, command: str
+    scripts: Path, tmp_path: Path, command: str, extra: str
 ) -> None:
     outcome = called(scripts / "lesionlite", command, "x.keras", cwd=tmp_path)
     assert (outcome.returncode, outcome.stdout) == (6, "")
-    assert "pip install 'lesionlite[export]'" in outcome.stderr
+    assert f"pip install 'lesionlite[{extra}]'" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 

@@ -114,7 +114,8 @@ def test_memory_is_bounded_by_what_is_read_ahead(loader: Loader) -> None:
     many = Examples(read, np.zeros((n, 1), np.float32), np.ones(n, np.float32), batch, 0)
     # One in use, those waiting, one in the making; an example for each thread; one for its shape.
     most = batch * (1 + _AHEAD + 1) + 2 * (os.cpu_count() or 1) + 1
-    assert most < n
+    most *= 2  # how far TensorFlow is ahead differs by a batch or two with the load
+    assert most < n / 10
     with contextlib.closing(loader(many, 0, 2)) as batches:
         for used in (0, batch):
             next(batches)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lesionlite_export.manifest import Manifest, read_isic_split
+from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.rendering import interval_text
 from lesionlite_export.representative import PreparedImage, list_digest, prepare
+from lesionlite_export.statistics import interval_json
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.cli import main
 from lesionlite_runtime.container import append_members, read_contract, split_members
@@ -23,10 +26,13 @@ from lesionlite_runtime.contract import (
     classifier_contract,
 )
 from lesionlite_runtime.errors import UnusableInput, UsageError
-from lesionlite_training.evaluate import Evaluation, evaluate_model
+from lesionlite_training.evaluate import evaluate_model
 from lesionlite_training.evaluation.csv_files import scores_csv, submission_csv
+from lesionlite_training.evaluation.degradations import DEGRADATIONS
 from lesionlite_training.evaluation.figures import measure
 from lesionlite_training.evaluation.groups import by_class
+from lesionlite_training.evaluation.originals import SEEN, VERSIONS
+from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.sample import Sample
 
 MODEL = Path(__file__).parents[2] / "samples" / "lesion.keras"
@@ -355,6 +361,205 @@ def test_one_label_has_no_auc(
         evaluate_model(shipped_model, read_isic_split(folder, "valid"))
 
 
+@pytest.fixture(scope="module")
+def score_file(shipped_model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model's scores of `photos`, without a label."""
+    path = tmp_path_factory.mktemp("scores") / "s.csv"
+    arguments = ["evaluate", str(shipped_model), "--data", str(photos), "--quiet", "--json"]
+    assert main([*arguments, "--scores", str(path), "--no-labels"]) == 0
+    assert path.read_text().startswith("image_id,score\n")
+    return path
+
+
+def test_a_csv_of_scores_gives_all_that_the_model_gives(
+    evaluation: Evaluation,
+    score_file: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["evaluate", str(score_file), "--data", str(photos), "--quiet"]
+    given = ["--threshold", repr(evaluation.threshold), "--plots", str(tmp_path / "plots")]
+    assert main([*arguments, *given, "--json"]) == 0
+    text, error = capsys.readouterr()
+    assert error == ""
+    body = json.loads(text)
+    of_model = json.loads(json.dumps(evaluation.to_json()))
+    assert body == {
+        **of_model,
+        "model": None,
+        "score_file": "s.csv",
+        "threshold_origin": {"kind": "option", "rule": None, "optimistic": False},
+    }
+    assert (of_model["score_file"], len(body["classes"])) == (None, 3)
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 6
+    assert main([*arguments, *given[:2]]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("scores     of s.csv\nimages     12, 4 of them labelled 1\n")
+    assert "as given\n" in text
+
+
+def test_a_threshold_may_be_chosen_on_scores_and_must_be_given_otherwise(
+    score_file: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(score_file), "--data", str(photos), "--quiet"]
+    assert main([*arguments, "--at", "sensitivity=1"]) == 0
+    text, error = capsys.readouterr()
+    assert "chosen on these scores by sensitivity=1\n" in text
+    assert error.startswith("lesionlite: the threshold was chosen on these scores (sensitivity=1)")
+    assert error.count("\n") == 1
+    assert main([*arguments, "--at", "sensitivity=1", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["threshold_origin"] == {
+        "kind": "these_scores",
+        "rule": "sensitivity=1",
+        "optimistic": True,
+    }
+    assert body["sensitivity"]["value"] == 1
+    assert len(body["warnings"]) == 1
+    for words, problem in (
+        ([], "s.csv: scores in a file have no threshold of their own; pass --threshold T, or"),
+        (["--at", "youden", "--threshold", "0.5"], "--threshold and --at both give a threshold"),
+        (["--at", "best"], "there is no threshold rule 'best'"),
+        (["--threshold", "2"], "the threshold 2.0 is out of range"),
+        (["--threshold", "0.5", "--prevalence", "0"], "the prevalence 0.0 is out of range"),
+        (["--threshold", "0.5", "--robustness"], "s.csv: --robustness runs a model; name a .keras"),
+        (["--threshold", "0.5", "--originals", str(photos)], "--originals runs a model"),
+        (["--threshold", "0.5", "--no-labels"], "--no-labels is for --scores"),
+    ):
+        assert main([*arguments, *words]) == 2, words
+        assert problem in capsys.readouterr().err
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "ai_edge_litert", "tflite_runtime"):
+            sys.exit(f"{name} was imported")
+
+# The command line looks whether they are there before it runs a command of an extra.
+from lesionlite_runtime import cli
+cli.EXTRA_SENTINELS = {name: () for name in cli.EXTRA_SENTINELS}
+sys.meta_path.insert(0, NotInstalled())
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_scores_in_a_csv_need_no_tensorflow(score_file: Path, photos: Path, tmp_path: Path) -> None:
+    words = ["evaluate", score_file, "--data", photos, "--at", "youden", "--plots", tmp_path / "p"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, *map(str, words), "--json", "-q"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n"] == 12
+
+
+def test_a_score_that_does_not_fit_is_exit_code_5(
+    score_file: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = score_file.read_text().splitlines()
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join(lines[:-1]))
+    arguments = ["evaluate", str(path), "--data", str(photos), "--threshold", "0.5", "--quiet"]
+    assert main(arguments) == 5
+    text, error = capsys.readouterr()
+    assert text == ""
+    assert f"1 of the 12 images of {photos / 'valid'} have no score in it" in error
+    assert error.count("\n") == 1
+
+
+def test_robustness_is_beside_the_figures(
+    evaluation: Evaluation,
+    shipped_model: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["evaluate", str(shipped_model), "--data", str(photos), "--quiet", "--robustness"]
+    assert main([*arguments, "--json", "--plots", str(tmp_path / "plots")]) == 0
+    body = json.loads(capsys.readouterr().out)
+    found = body.pop("robustness")
+    plain = json.loads(json.dumps(evaluation.to_json()))
+    assert plain.pop("robustness") is None
+    assert body == plain
+    names = [(row["name"], row["level"]) for row in found["rows"]]
+    assert names == [(one.name, one.level) for one in DEGRADATIONS]
+    undegraded = found["undegraded"]
+    assert undegraded["auc"] == body["auc"]
+    assert undegraded["confusion"] == body["confusion"]
+    assert undegraded["flips"]["count"] == undegraded["score_difference"]["max"] == 0
+    assert all(row["score_difference"]["max"] > 0 for row in found["rows"])
+    assert (tmp_path / "plots" / "robustness.png").is_file()
+    assert main(arguments) == 0
+    assert "│ few pixels, longer side 64 " in capsys.readouterr().out
+
+
+@pytest.fixture
+def originals(drawn_photos: list[Path], tmp_path: Path) -> Path:
+    """The photos of `photos` at twice the size, but for the mirrored ones."""
+    from PIL import Image
+
+    folder = tmp_path / "originals"
+    folder.mkdir()
+    for path in drawn_photos:
+        with Image.open(path) as image:
+            image.resize((2 * image.width, 2 * image.height)).save(folder / f"{path.stem}.png")
+    return folder
+
+
+def test_originals_are_compared_and_bad_ones_named(
+    evaluation: Evaluation,
+    shipped_model: Path,
+    photos: Path,
+    originals: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["evaluate", str(shipped_model), "--data", str(photos), "--quiet"]
+    arguments += ["--originals", str(originals)]
+    assert main([*arguments, "--json"]) == 0
+    text, error = capsys.readouterr()
+    body = json.loads(text)
+    assert [row["name"] for row in body["originals"]] == list(VERSIONS)
+    assert {row["n"] for row in body["originals"]} == {6}
+    assert 0 < body["originals"][0]["score_difference"]["max"] < 0.5
+    assert body["auc"] == interval_json(evaluation.figures.auc)
+    assert body["warnings"] == [SEEN]
+    assert error == f"lesionlite: {SEEN}\n"
+    bad = next(originals.iterdir())
+    bad.write_bytes(b"no image")
+    assert main(arguments) == 4
+    text, error = capsys.readouterr()
+    assert "│ the original at the size of the image │ 5, " in text
+    assert f"lesionlite: {bad}: " in error
+    for path in originals.iterdir():
+        path.rename(path.with_stem(f"x{path.stem}"))
+    assert main(arguments) == 5
+    assert "no photo in it has the name of an image" in capsys.readouterr().err
+
+
+def test_originals_of_images_that_the_model_has_seen_are_not_refused(
+    shipped_model: Path, manifest: Manifest, originals: Path, tmp_path: Path
+) -> None:
+    contract = classifier_contract(read_contract(shipped_model))
+    prepared = [p for p in prepare(manifest.images, contract.input) if isinstance(p, PreparedImage)]
+    record: Any = {"training": {"images_sha256": list_digest(prepared)}}
+    provenance = replace(contract.provenance, **record)
+    altered = replace(contract, provenance=provenance)
+    model = rewritten(shipped_model, tmp_path / "m.tflite", altered)
+    with pytest.raises(UsageError, match="has seen these very images"):
+        evaluate_model(model, manifest)
+    found = evaluate_model(model, manifest, originals=originals)
+    assert found.originals is not None
+    assert found.seen == "training"
+    assert found.warnings[0].endswith("every figure is optimistic")
+    assert found.warnings[1] == SEEN
+
+
 def test_exit_codes(
     shipped_model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -389,6 +594,27 @@ def test_exit_codes(
         assert text == ""
         assert words in error
         assert error.count("\n") == 1
+
+
+@pytest.mark.data
+def test_what_the_camera_gave_and_what_was_trained_on(shipped_model: Path, data_dir: Path) -> None:
+    """41 originals; the small images are squashed to 256 x 256 pixels and compressed."""
+    listed = {path.stem: path for path in (data_dir / "isic2017" / "train").rglob("*.jpg")}
+    photos = sorted((data_dir / "fullres").rglob("*.jpg"))
+    images = tuple(
+        LabelledImage(listed[photo.stem], int(photo.parent.name == "melanoma"), photo.parent.name)
+        for photo in photos
+        if photo.stem in listed
+    )
+    manifest = Manifest("list.csv", images)
+    found = evaluate_model(shipped_model, manifest, originals=data_dir / "fullres").originals
+    assert found is not None
+    original, small, again = (row.figures for row in found.rows)
+    assert original.n == len(images) == 41
+    # Compressed as they were, the photos' scores are near those of the small images.
+    assert again.mean_difference < 0.06 < min(small.mean_difference, original.mean_difference)
+    assert again.rank_correlation is not None
+    assert again.rank_correlation > 0.9
 
 
 @pytest.mark.data

@@ -15,14 +15,25 @@ from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.representative import Unusable
 from lesionlite_runtime.cli import ROUTES
 from lesionlite_runtime.errors import UnusableInput
-from lesionlite_training.evaluate import EVALUATION_SCHEMA, evaluate_model
-from lesionlite_training.evaluation.csv_files import SCORE_COLUMNS, SUBMISSION_COLUMNS
-from lesionlite_training.evaluation.files import GALLERY
+from lesionlite_training.evaluate import evaluate_model
+from lesionlite_training.evaluation.csv_files import (
+    BARE_COLUMNS,
+    SCORE_COLUMNS,
+    SUBMISSION_COLUMNS,
+)
+from lesionlite_training.evaluation.degradations import DEGRADATIONS
+from lesionlite_training.evaluation.files import GALLERY, ROBUSTNESS
 from lesionlite_training.evaluation.gallery import PER_ROW
 from lesionlite_training.evaluation.groups import AGE_LIMITS, FEWEST
+from lesionlite_training.evaluation.originals import VERSIONS
+from lesionlite_training.evaluation.paired_rendering import (
+    ORIGINALS_COLUMNS,
+    ROBUSTNESS_COLUMNS,
+)
 from lesionlite_training.evaluation.plots import PLOTS
 from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE
 from lesionlite_training.evaluation.resampling import DRAWS
+from lesionlite_training.evaluation.result import EVALUATION_SCHEMA
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
 WORDS: dict[type, str] = {
@@ -60,7 +71,11 @@ def fits(value: Any, words: str) -> bool:
         ends = value.values() if isinstance(value, dict) else [value]
         return value is None or (len(ends) == 3 and all(type(end) is float for end in ends))
     if words.startswith("list of "):
-        kind = {"objects": dict, "strings": str}[words.removeprefix("list of ")]
+        if value is None:
+            return words.endswith(" or null")
+        if not isinstance(value, list):
+            return False
+        kind = {"objects": dict, "strings": str}[words.split()[2]]
         return all(isinstance(item, kind) for item in value)
     return WORDS[type(value)] in words.split(" or ")
 
@@ -96,7 +111,12 @@ def body(
         for i in range(len(manifest.images))
     ]
     images = [replace(i, facts=f) for i, f in zip(manifest.images, facts, strict=True)]
-    result = evaluate_model(shipped_model, Manifest(manifest.source, tuple(images)))
+    result = evaluate_model(
+        shipped_model,
+        Manifest(manifest.source, tuple(images)),
+        degradations=DEGRADATIONS[:2],
+        originals=drawn_photos[0].parent,
+    )
     bad = Unusable(images[0], UnusableInput("this is no photo", "", images[0].path))
     return replace(result, unusable=(bad,)).to_json()
 
@@ -104,15 +124,26 @@ def body(
 def test_every_key_is_on_the_page_with_its_type_and_no_other(body: dict[str, Any]) -> None:
     the_set, figures = documented("The set"), documented("The figures")
     assert the_set.pop("subgroups") == "object"
+    assert the_set.pop("robustness") == "object or null"
     unusable = {f"unusable[].{key}": value for key, value in body["unusable"][0].items()}
-    rest = {key: value for key, value in body.items() if key != "subgroups"}
+    rest = {key: value for key, value in body.items() if key not in ("subgroups", "robustness")}
     assert faults(rest | unusable, the_set | figures) == []
+    assert faults(rest | unusable | {"originals": None}, the_set | figures) == []
     assert set(body["subgroups"]) == {"age", "sex", "site", "skin_type"}
     for group in (group for groups in body["subgroups"].values() for group in groups):
         assert faults(group, documented("Each subgroup") | figures) == []
     assert len(body["classes"]) == 3
     for one in body["classes"]:
         assert faults(one, documented("Each class")) == []
+    row = documented("Each degradation")
+    for one in body["robustness"]["rows"]:
+        assert faults(one, row) == []
+    assert set(body["robustness"]) == {"undegraded", "rows"}
+    del row["name"], row["level"]
+    assert faults(body["robustness"]["undegraded"], row) == []
+    assert len(body["originals"]) == 3
+    for one in body["originals"]:
+        assert faults(one, documented("Each version of the originals")) == []
     assert body["schema"] == EVALUATION_SCHEMA
 
 
@@ -124,7 +155,8 @@ def test_every_key_is_on_the_page_with_its_type_and_no_other(body: dict[str, Any
         {"seen_images": 1},
         {"extra": 1},
         {"warnings": [1]},
-        {"model": None},
+        {"model": 1},
+        {"originals": 1.5},
     ],
 )
 def test_what_does_not_fit_the_page_is_found(body: dict[str, Any], change: dict[str, Any]) -> None:
@@ -146,9 +178,14 @@ def test_the_page_names_every_option_and_no_other() -> None:
 
 def test_the_page_names_every_file_and_column() -> None:
     files = section("Files")
-    assert set(re.findall(r"^\| `([a-z_]+\.png)` \|", files, re.MULTILINE)) == {*PLOTS, GALLERY}
+    assert set(re.findall(r"^\| `([a-z_]+\.png)` \|", files, re.MULTILINE)) == {
+        *PLOTS,
+        GALLERY,
+        ROBUSTNESS,
+    }
     assert {f"`{name}`" in files for name in SCORE_COLUMNS} == {True}
     assert f"`{','.join(SUBMISSION_COLUMNS)}`" in files
+    assert f"`{','.join(BARE_COLUMNS)}`" in files
     assert "the six surest photos" in files
     assert PER_ROW == 6
 
@@ -160,3 +197,19 @@ def test_the_page_has_the_numbers_that_are_in_force() -> None:
     assert "under 30, 30 to 44, 45 to 59, 60 to 74 and from 75 on" in PAGE
     assert FEWEST == 10
     assert "fewer than ten images of a label" in PAGE
+
+
+def test_the_tables_have_a_row_for_each_degradation_and_version() -> None:
+    copies = [line for line in section("Degraded copies").splitlines() if line.startswith("| ")]
+    assert copies[0] == f"| {' | '.join(ROBUSTNESS_COLUMNS)} |"
+    names = [f"{one.name}, {one.level}" for one in DEGRADATIONS]
+    start = copies.index(copies[0])
+    assert [line.split(" | ")[0][2:] for line in copies[start + 1 :]][: len(names) + 1] == [
+        "none",
+        *names,
+    ]
+    rows = [line for line in section("Originals").splitlines() if line.startswith("| ")]
+    assert rows[0] == f"| {' | '.join(ORIGINALS_COLUMNS)} |"
+    assert [line.split(" | ")[0][2:] for line in rows[1:]] == list(VERSIONS)
+    described = re.findall(r"^- \*\*(.+?)\*\*", section("Degraded copies"), re.MULTILINE)
+    assert described == list(dict.fromkeys(one.name for one in DEGRADATIONS))

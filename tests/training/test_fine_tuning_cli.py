@@ -322,7 +322,7 @@ class NotInstalled:
 sys.meta_path.insert(0, NotInstalled())
 from pathlib import Path
 from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
-from lesionlite_training import lesion
+from lesionlite_training import lesion, lesion_setup
 from lesionlite_training.configuration import Settings, read_configuration
 
 def save(*arguments):
@@ -331,7 +331,7 @@ def save(*arguments):
 
 asked_before = []
 saved, lesion.save_keras = lesion.save_keras, save
-lesion.network_sha256 = lambda network: "0" * 64
+lesion_setup.network_sha256 = lambda network: "0" * 64
 data, configuration, out = map(Path, sys.argv[1:])
 manifest = read_isic_split(data, "train")
 settings = read_configuration(configuration)

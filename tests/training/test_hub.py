@@ -21,8 +21,7 @@ from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Silent
 from lesionlite_export.publish import Sets, export_model
 from lesionlite_export.recipe import load_recipe
-from lesionlite_export.verification import compare_classifiers, prepare_all
-from lesionlite_runtime import Classifier
+from lesionlite_export.verification import compare_images, prepare_all
 from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.backbones.saved_models import INCEPTION_V3_URL
@@ -233,7 +232,7 @@ def test_the_model_is_exported_and_proved(
     assert isinstance(exported.parity, ScoreParity)
     assert exported.parity.n == 24
     images = prepare_all(proof, trained.contract.input, "", Silent()).images
-    parity = compare_classifiers(model, Classifier(tmp_path / "m.tflite"), images, Silent())
+    parity = compare_images(model, tmp_path / "m.tflite", images, Silent())
     assert np.ptp(parity.score_keras) > 0.1
     assert np.abs(parity.errors).max() < (1e-5 if recipe == "float32" else 0.08)
 

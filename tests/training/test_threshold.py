@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from lesionlite_export.statistics import Labels, Scores, operating_point
-from lesionlite_runtime.contract_fields import Threshold, check_threshold
+from lesionlite_runtime.contract_checks import check_threshold
+from lesionlite_runtime.contract_fields import Threshold
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_training.threshold import (
     Cost,

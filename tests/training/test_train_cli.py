@@ -271,6 +271,24 @@ def test_lesion_prints_figures_with_intervals(
         ]
 
 
+def test_scores_without_labels_are_ids_and_scores_alone(
+    folder: Path, tmp_path: Path, capsys: Capture, fake_training: Fake
+) -> None:
+    call = fake_training()
+    out, scores = tmp_path / "m.keras", tmp_path / "scores.csv"
+    words = ("lesion", "--data", folder, "-o", out, "--no-labels")
+    assert train(*words, "--scores", scores) == 0
+    assert scores.read_text() == "image_id,score\nmelanoma_1,0.25\nnevus_1,0.75\n"
+    capsys.readouterr()
+    call.clear()
+    assert train(*words) == 2
+    assert "--no-labels is for --scores; name its file" in capsys.readouterr().err
+    (folder / "train" / "nevus" / "melanoma_1.png").touch()
+    assert train(*words, "--scores", scores, "--force") == 5
+    assert "have one image id; leave --no-labels out" in capsys.readouterr().err
+    assert call == {}
+
+
 def test_lesion_json_and_an_unusable_image(
     folder: Path, tmp_path: Path, capsys: Capture, fake_training: Fake
 ) -> None:

@@ -1,107 +1,39 @@
-"""How well a model tells labelled photos apart, with intervals."""
+"""How well a model, or scores from a file, tells labelled photos apart, with intervals."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
-
-from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_export.manifest import Manifest
 from lesionlite_export.progress import Reporter, Silent
-from lesionlite_export.representative import Unusable
 from lesionlite_export.scoring import score_images
-from lesionlite_export.statistics import Scores
 from lesionlite_runtime.classifier import check_threshold
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import UsageError
-from lesionlite_training.evaluation.figures import Figures, measure
-from lesionlite_training.evaluation.groups import (
-    ClassFigures,
-    Subgroup,
-    by_class,
-    by_column,
-    too_few_warnings,
-)
+from lesionlite_training.evaluation.degradations import Degradation
 from lesionlite_training.evaluation.origin import (
     CONTRACT,
     OPTION,
+    THESE_SCORES,
     THIS_DATA,
     TRAINING,
     ThresholdOrigin,
     seen_images,
 )
+from lesionlite_training.evaluation.originals import (
+    SEEN,
+    find_originals,
+    measure_originals,
+)
 from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE, check_prevalence
-from lesionlite_training.evaluation.sample import Clustering, Sample, cluster
+from lesionlite_training.evaluation.result import Evaluation, Scored, measure_scores
+from lesionlite_training.evaluation.robustness import measure_robustness
+from lesionlite_training.evaluation.sample import cluster
+from lesionlite_training.evaluation.scorer import open_scorer
 from lesionlite_training.threshold import choose_threshold, parse_rule
-
-EVALUATION_SCHEMA = "lesionlite.evaluation/1"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one model on one set.
-
-    Attributes:
-        model: id of the model.
-        source: file or folder that lists the images.
-        threshold: score from which on to refer.
-        origin: where the threshold comes from.
-        seen: ``training`` or ``calibration`` where the images are the very set that the model was
-            trained or calibrated on, else None.
-        figures: of all images, at the threshold.
-        classes: of each class.
-        subgroups: of each group, by column of the manifest.
-        clusters: which images belong together.
-        warnings: what to know before the figures are believed, a sentence each.
-        unusable: images that are not among the figures, and why.
-        images: those that are.
-        scores: their scores, float64 ``[n]``.
-    """
-
-    model: str
-    source: str
-    threshold: float
-    origin: ThresholdOrigin
-    seen: str | None
-    figures: Figures
-    classes: tuple[ClassFigures, ...]
-    subgroups: Mapping[str, tuple[Subgroup, ...]]
-    clusters: Clustering
-    warnings: tuple[str, ...]
-    unusable: tuple[Unusable, ...]
-    images: tuple[LabelledImage, ...] = field(repr=False)
-    scores: Scores = field(repr=False, compare=False)
-
-    @property
-    def sample(self) -> Sample:
-        """Labels, scores and clusters of the images."""
-        labels = np.array([image.label for image in self.images], np.int64)
-        return Sample(labels, self.scores, self.clusters.of_image)
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of schema ``lesionlite.evaluation/1`` (docs/evaluation.md)."""
-        return {
-            "schema": EVALUATION_SCHEMA,
-            "model": self.model,
-            "threshold": self.threshold,
-            "threshold_origin": self.origin.to_json(),
-            "seen_images": self.seen,
-            "clusters": self.clusters.to_json(),
-            "prevalence": self.figures.predictive.prevalence,
-            **self.figures.to_json(),
-            "classes": [one.to_json() for one in self.classes],
-            "subgroups": {
-                column: [group.to_json() for group in groups]
-                for column, groups in self.subgroups.items()
-            },
-            "warnings": list(self.warnings),
-            "unusable": [
-                {"file": str(u.image.path), "message": str(u.error)} for u in self.unusable
-            ],
-        }
 
 
 def evaluate_model(
@@ -112,6 +44,8 @@ def evaluate_model(
     rule: str | None = None,
     prevalence: float = DEFAULT_PREVALENCE,
     yes_optimistic: bool = False,
+    degradations: Sequence[Degradation] = (),
+    originals: Path | None = None,
     report: Reporter | None = None,
 ) -> Evaluation:
     """Figures of ``model`` on ``manifest``, at its contract's threshold or another.
@@ -124,75 +58,110 @@ def evaluate_model(
         prevalence: share of positives that PPV and NPV are stated for.
         yes_optimistic: give figures that are known to flatter the model: at a threshold chosen on
             these images, or on the images that the model was trained or calibrated on.
+        degradations: what to do to copies of the images, see `measure_robustness`.
+        originals: folder with photos of the same names, see `measure_originals`; with it, images
+            that the model has seen are no reason to refuse.
         report: who is told of the progress.
 
     Raises:
         UnusableInput: when the model is refused, the manifest, or what can be read of it, has one
-            label only, or a lesion has two patients.
+            label only, a lesion has two patients, or there are no originals.
         UsageError: for an unknown rule, a threshold or prevalence out of range, both a threshold
             and a rule, or flattering figures without ``yes_optimistic``.
     """
     report = report or Silent()
-    _check_threshold_choice(threshold, rule, yes_optimistic)
+    _check_choice(threshold, rule)
+    if rule is not None and not yes_optimistic:
+        raise UsageError(
+            "a threshold chosen on the images that are evaluated flatters the model",
+            "choose it at training (lesionlite train --at), or pass --yes-optimistic",
+        )
     check_prevalence(prevalence)
     manifest.needs_both_labels()
     cluster(manifest.images)  # refused now, not after the scoring
-    scored = _score(model, manifest, report)
-    if scored.seen is not None and not yes_optimistic:
+    if originals is not None:
+        find_originals(originals, manifest.images)
+    scored, contract, copies = _score(model, manifest, report)
+    if scored.seen is not None and not yes_optimistic and originals is None:
         raise UsageError(
             f"the model has seen these very images in its {scored.seen}, so figures on them "
             "flatter it",
             "evaluate it on others, or pass --yes-optimistic",
             manifest.source,
         )
-    clusters = cluster(scored.images)
-    labels = np.array([image.label for image in scored.images], np.int64)
-    sample = Sample(labels, scored.scores, clusters.of_image)
-    at, origin = _threshold(scored, sample, threshold, rule)
-    with report.phase("Computing intervals"):
-        figures = measure(sample, at, prevalence)
-        subgroups = by_column(scored.images, sample, at, prevalence)
-    return Evaluation(
-        model=scored.contract.model_id,
-        source=manifest.source,
-        threshold=at,
-        origin=origin,
-        seen=scored.seen,
-        figures=figures,
-        classes=by_class(scored.images, sample, at),
-        subgroups=subgroups,
-        clusters=clusters,
-        warnings=tuple(_warnings(scored, origin, subgroups)),
-        unusable=scored.unusable,
-        images=scored.images,
-        scores=scored.scores,
+    at, origin = _threshold(scored, contract, threshold, rule)
+    warnings = (
+        *_warnings(scored, origin, copies),
+        *(() if originals is None else (SEEN,)),
     )
+    result = measure_scores(scored, at, origin, prevalence, warnings, report)
+    if not degradations and originals is None:
+        return result
+    score = open_scorer(model)
+    if degradations:
+        found = measure_robustness(
+            score, contract.input, result.images, result.sample, at, degradations, report
+        )
+        result = replace(result, robustness=found)
+    if originals is not None:
+        pairs = find_originals(originals, result.images)
+        compared = measure_originals(score, contract.input, pairs, at, report)
+        unusable = (*result.unusable, *compared.unusable)
+        result = replace(result, originals=compared, unusable=unusable)
+    return result
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """What figures need of the images, without their pixels."""
+def evaluate_scores(
+    scored: Scored,
+    *,
+    threshold: float | None = None,
+    rule: str | None = None,
+    prevalence: float = DEFAULT_PREVALENCE,
+    report: Reporter | None = None,
+) -> Evaluation:
+    """Figures of scores from a file; no model is run and no image is read.
 
-    contract: ClassifierContract
-    images: tuple[LabelledImage, ...]
-    scores: Scores
-    unusable: tuple[Unusable, ...]
-    seen: str | None
-    copies: int
+    Args:
+        scored: see `read_scored`.
+        threshold: score from which on to refer, 0 to 1.
+        rule: chooses the threshold on these scores instead, see `parse_rule`.
+        prevalence: share of positives that PPV and NPV are stated for.
+        report: who is told of the progress.
+
+    Raises:
+        UnusableInput: when a lesion has two patients, or no threshold keeps the rule.
+        UsageError: for an unknown rule, a threshold or prevalence out of range, or not one of a
+            threshold and a rule.
+    """
+    _check_choice(threshold, rule)
+    if threshold is None and rule is None:
+        raise UsageError(
+            "scores in a file have no threshold of their own",
+            "pass --threshold T, or --at RULE to choose it on these scores",
+            scored.score_file,
+        )
+    check_prevalence(prevalence)
+    at, origin = _threshold(scored, None, threshold, rule)
+    warnings = _warnings(scored, origin, 0)
+    return measure_scores(scored, at, origin, prevalence, warnings, report or Silent())
 
 
-def _score(model: str | os.PathLike[str], manifest: Manifest, report: Reporter) -> _Scored:
+def _score(
+    model: str | os.PathLike[str], manifest: Manifest, report: Reporter
+) -> tuple[Scored, ClassifierContract, int]:
+    """The scored images, the model's contract, and how many images are copies of another one."""
     contract, prepared, scores = score_images(model, manifest, report)
     images = tuple(p.image for p in prepared.images)
     Manifest(manifest.source, images).needs_both_labels()
     copies = len(images) - len({p.sha256 for p in prepared.images})
     seen = seen_images(contract, prepared.images)
-    return _Scored(contract, images, scores, prepared.unusable, seen, copies)
+    scored = Scored(
+        contract.model_id, None, manifest.source, images, scores, prepared.unusable, seen
+    )
+    return scored, contract, copies
 
 
-def _check_threshold_choice(
-    threshold: float | None, rule: str | None, yes_optimistic: bool
-) -> None:
+def _check_choice(threshold: float | None, rule: str | None) -> None:
     if threshold is not None:
         check_threshold(threshold)
     if rule is None:
@@ -200,35 +169,35 @@ def _check_threshold_choice(
     if threshold is not None:
         raise UsageError("--threshold and --at both give a threshold", "pass one of them")
     parse_rule(rule)
-    if not yes_optimistic:
-        raise UsageError(
-            "a threshold chosen on the images that are evaluated flatters the model",
-            "choose it at training (lesionlite train --at), or pass --yes-optimistic",
-        )
 
 
 def _threshold(
-    scored: _Scored, sample: Sample, threshold: float | None, rule: str | None
+    scored: Scored, contract: ClassifierContract | None, threshold: float | None, rule: str | None
 ) -> tuple[float, ThresholdOrigin]:
     if rule is not None:
+        sample = scored.sample
         chosen = choose_threshold(sample.labels, sample.scores, rule)
-        return chosen.value, ThresholdOrigin(THIS_DATA, rule, True)
+        kind = THESE_SCORES if contract is None else THIS_DATA
+        return chosen.value, ThresholdOrigin(kind, rule, True)
     if threshold is not None:
         return threshold, ThresholdOrigin(OPTION, None, False)
-    own = scored.contract.threshold
+    assert contract is not None
+    own = contract.threshold
     return own.value, ThresholdOrigin(CONTRACT, own.rule, scored.seen == TRAINING)
 
 
-def _warnings(
-    scored: _Scored, origin: ThresholdOrigin, subgroups: Mapping[str, Sequence[Subgroup]]
-) -> Iterator[str]:
+def _warnings(scored: Scored, origin: ThresholdOrigin, copies: int) -> Iterator[str]:
     if origin.kind == THIS_DATA:
         yield (
             f"the threshold was chosen on these images ({origin.rule}): what is said at it is "
             "optimistic"
         )
+    if origin.kind == THESE_SCORES:
+        yield (
+            f"the threshold was chosen on these scores ({origin.rule}): what is said at it is "
+            "optimistic by a little, and by more unless they are out of fold"
+        )
     if scored.seen is not None:
         yield f"the model has seen these images in its {scored.seen}: every figure is optimistic"
-    if scored.copies:
-        yield f"{scored.copies} images have the pixels of another one, and each counts"
-    yield from too_few_warnings(subgroups)
+    if copies:
+        yield f"{copies} images have the pixels of another one, and each counts"

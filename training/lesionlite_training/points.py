@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.files import read_file
+from lesionlite_training.table import DECIMAL
 
 COLUMNS = ("x", "y")
 MAX_CSV_BYTES = 256 << 20
-# float() takes more than a CSV may hold: 1_000, nan, infinity, digits of other scripts.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def _point(row: list[str], place: list[int], file: str, line: int) -> list[float
 
 
 def _number(text: str, column: str, file: str, line: int) -> float:
-    if not _NUMBER.fullmatch(text):
+    if not DECIMAL.fullmatch(text):
         shown = repr(printable(text[:40])) if text else "empty"
         raise _fault(file, line, f"{column} is {shown}, which is no number", "write it as 1.5, say")
     value = float(text)

@@ -17,6 +17,7 @@ from lesionlite_runtime.errors import printable
 from lesionlite_runtime.threshold_table import table_lines
 from lesionlite_training import lesion, linear
 from lesionlite_training.calibration import Measured
+from lesionlite_training.evaluation.csv_files import bare_scores_csv
 from lesionlite_training.trial import Trial
 
 TRAINING_SCHEMA = "lesionlite.training/1"
@@ -117,14 +118,20 @@ def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:
     }
 
 
-def scores_csv(trained: lesion.Trained) -> bytes:
-    """Image id (the file's stem), fold, label and out-of-fold score: no pixels, no folders."""
+def scores_csv(trained: lesion.Trained, *, labels: bool = True) -> bytes:
+    """Image id (the file's stem), fold, label and out-of-fold score: no pixels, no folders.
+
+    Without ``labels``, id and score alone.
+    """
+    held_out = trained.out_of_fold
+    images = [prepared.image for prepared in trained.images]
+    if not labels:
+        return bare_scores_csv(images, held_out.scores)
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(["image_id", "fold", "label", "score"])
-    held_out = trained.out_of_fold
-    for prepared, fold, score in zip(trained.images, held_out.folds, held_out.scores, strict=True):
-        table.writerow([prepared.image.path.stem, int(fold), prepared.image.label, float(score)])
+    for image, fold, score in zip(images, held_out.folds, held_out.scores, strict=True):
+        table.writerow([image.path.stem, int(fold), image.label, float(score)])
     return stream.getvalue().encode()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from lesionlite_runtime.files import read_file
 
 MAX_CSV_BYTES = 256 << 20
 REMEDY = "pass the CSV as it was downloaded"
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number; float() takes more than a CSV may hold: 1_000, nan, digits of other scripts."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,24 @@ class Table:
         return UnusableInput(f"line {line}: {problem}", remedy, self.file)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, remedy: str = REMEDY) -> Table:
     """The CSV at ``path``, in UTF-8; blank lines are passed over.
+
+    Args:
+        path: of the CSV.
+        remedy: what to do where it is none.
 
     Raises:
         UnusableInput: when it cannot be read, is no CSV, has no header or a column twice, or a
             line with more or fewer fields than the header.
     """
-    rows = _rows(path, read_file(path, MAX_CSV_BYTES))
+    rows = _rows(path, read_file(path, MAX_CSV_BYTES), remedy)
     _, columns = next(rows, (1, ()))
     if not columns:
-        raise UnusableInput("there is no header in it", REMEDY, path)
+        raise UnusableInput("there is no header in it", remedy, path)
     twice = [name for name in columns if columns.count(name) > 1]
     if twice:
-        raise UnusableInput(f"the column {printable(twice[0])!r} stands there twice", REMEDY, path)
+        raise UnusableInput(f"the column {printable(twice[0])!r} stands there twice", remedy, path)
     table = Table(path, columns, tuple(rows))
     for line, row in table.rows:
         if len(row) != len(columns):
@@ -60,7 +67,7 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _rows(path: Path, data: bytes) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _rows(path: Path, data: bytes, remedy: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         for row in reader:
@@ -68,5 +75,5 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, tuple[str, ...]]]:
                 yield reader.line_num, tuple(field.strip() for field in row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnusableInput(
-            f"this is no CSV in UTF-8 ({printable(str(error))})", REMEDY, path
+            f"this is no CSV in UTF-8 ({printable(str(error))})", remedy, path
         ) from error

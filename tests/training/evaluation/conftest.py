@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lesionlite_export.manifest import LabelledImage
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.figures import measure
 from lesionlite_training.evaluation.groups import by_class, by_column
 from lesionlite_training.evaluation.origin import CONTRACT, ThresholdOrigin
+from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.sample import Sample, cluster
 
 THRESHOLD = 0.3
@@ -30,6 +30,7 @@ def make_evaluation(tmp_path: Path) -> Maker:
         sample = Sample(labels, values, clusters.of_image)
         return Evaluation(
             model="0123456789ab",
+            score_file=None,
             source=str(tmp_path / "list.csv"),
             threshold=THRESHOLD,
             origin=ThresholdOrigin(CONTRACT, "sensitivity=0.90", False),

@@ -11,12 +11,13 @@ import pytest
 
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_runtime.errors import UnusableInput
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.csv_files import (
+    bare_scores_csv,
     check_image_ids,
     scores_csv,
     submission_csv,
 )
+from lesionlite_training.evaluation.result import Evaluation
 
 from .conftest import THRESHOLD, Maker
 
@@ -52,6 +53,15 @@ def test_a_submission_has_ids_and_scores_alone(evaluation: Evaluation) -> None:
     assert [float(row["melanoma"]) for row in table] == evaluation.scores.tolist()
 
 
+def test_bare_scores_name_no_folder_and_tell_no_label(evaluation: Evaluation) -> None:
+    data = bare_scores_csv(evaluation.images, evaluation.scores)
+    table = rows(data)
+    assert list(table[0]) == ["image_id", "score"]
+    assert [row["image_id"] for row in table] == [image.path.stem for image in evaluation.images]
+    assert [float(row["score"]) for row in table] == evaluation.scores.tolist()
+    assert not any(word in data for word in (b"/", b"melanoma", b"nevus", b"label"))
+
+
 def test_a_name_that_is_no_utf_8_does_not_end_the_file(
     make_evaluation: Maker, tmp_path: Path
 ) -> None:
@@ -63,9 +73,9 @@ def test_a_name_that_is_no_utf_8_does_not_end_the_file(
 
 def test_two_images_of_one_id_cannot_be_told_apart() -> None:
     images = [LabelledImage(Path(name), 0, "") for name in ("a/x.jpg", "b/y.jpg", "b/x.png")]
-    check_image_ids(images[:2], "list.csv")
+    check_image_ids(images[:2], "list.csv", "--submission")
     with pytest.raises(UnusableInput) as caught:
-        check_image_ids(images, "list.csv")
+        check_image_ids(images, "list.csv", "--submission")
     assert str(caught.value) == (
         "list.csv: a/x.jpg and b/x.png have one image id; leave --submission out, or rename one"
     )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput, UsageError
-from lesionlite_training.evaluate import Evaluation
-from lesionlite_training.evaluation.csv_files import scores_csv, submission_csv
+from lesionlite_training.evaluation.csv_files import (
+    bare_scores_csv,
+    scores_csv,
+    submission_csv,
+)
 from lesionlite_training.evaluation.files import Outputs, check_outputs, write_outputs
+from lesionlite_training.evaluation.paired import compare
+from lesionlite_training.evaluation.result import Evaluation
+from lesionlite_training.evaluation.robustness import DegradedFigures, Robustness
 
 PNGS = {
     "roc.png",
@@ -40,6 +47,30 @@ def test_what_is_wanted_is_written(
     assert (tmp_path / "i.csv").read_bytes() == submission_csv(evaluation)
     for path in (tmp_path / "plots").iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_scores_without_labels(evaluation: Evaluation, manifest: Manifest, tmp_path: Path) -> None:
+    outputs = Outputs(scores=tmp_path / "s.csv", no_labels=True)
+    check_outputs(outputs, manifest)
+    assert write_outputs(outputs, evaluation) == (tmp_path / "s.csv",)
+    wanted = bare_scores_csv(evaluation.images, evaluation.scores)
+    assert (tmp_path / "s.csv").read_bytes() == wanted
+    with pytest.raises(UsageError, match="--no-labels is for --scores; name its file, or leave"):
+        check_outputs(Outputs(no_labels=True), manifest)
+
+
+def test_the_plot_of_robustness_is_one_more(
+    evaluation: Evaluation, manifest: Manifest, tmp_path: Path
+) -> None:
+    (tmp_path / "robustness.png").write_text("of another run")
+    check_outputs(Outputs(plots=tmp_path), manifest)
+    with pytest.raises(UsageError, match=r"robustness\.png: the file exists already"):
+        check_outputs(Outputs(plots=tmp_path, robustness=True), manifest)
+    figures = compare(evaluation.sample, evaluation.scores, evaluation.threshold)
+    robustness = Robustness(figures, (DegradedFigures("blur", "a little", figures),))
+    outputs = Outputs(plots=tmp_path / "plots", robustness=True)
+    written = write_outputs(outputs, replace(evaluation, robustness=robustness))
+    assert {path.name for path in written} == {*PNGS, "robustness.png"}
 
 
 def test_nothing_is_wanted(evaluation: Evaluation, manifest: Manifest, tmp_path: Path) -> None:
@@ -103,6 +134,8 @@ def test_a_submission_needs_ids(evaluation: Evaluation, tmp_path: Path) -> None:
     first = evaluation.images[0]
     other = LabelledImage(first.path.with_suffix(".png"), first.label, first.class_name)
     twice = Manifest("list.csv", (*evaluation.images, other))
-    with pytest.raises(UnusableInput, match="have one image id"):
+    with pytest.raises(UnusableInput, match="have one image id; leave --submission out"):
         check_outputs(Outputs(submission=tmp_path / "i.csv"), twice)
+    with pytest.raises(UnusableInput, match="have one image id; leave --no-labels out"):
+        check_outputs(Outputs(scores=tmp_path / "s.csv", no_labels=True), twice)
     check_outputs(Outputs(scores=tmp_path / "s.csv"), twice)

@@ -17,10 +17,10 @@ from sklearn.metrics import roc_auc_score
 
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.rendering import interval_text
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation import plots
 from lesionlite_training.evaluation.gallery import PER_ROW, gallery, gallery_rows
 from lesionlite_training.evaluation.plots import PLOTS
+from lesionlite_training.evaluation.result import Evaluation
 
 from .conftest import THRESHOLD, Maker
 
@@ -62,6 +62,11 @@ def test_no_state_of_pyplot_is_touched(evaluation: Evaluation) -> None:
     for plot in PLOTS.values():
         plot(evaluation)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_plot_of_scores_names_their_file(evaluation: Evaluation, drawn: list[Figure]) -> None:
+    plots.roc(replace(evaluation, model=None, score_file="$oof$.csv"))
+    assert "scores of \\$oof\\$.csv, n = 40" in words(drawn[0])
 
 
 @pytest.mark.parametrize("name", PLOTS)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from lesionlite_export.rendering import interval_text
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.figures import measure
-from lesionlite_training.evaluation.origin import OPTION, THIS_DATA, ThresholdOrigin
+from lesionlite_training.evaluation.origin import OPTION, THESE_SCORES, THIS_DATA, ThresholdOrigin
 from lesionlite_training.evaluation.rendering import head_lines, print_evaluation
+from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.sample import Clustering
 
 
@@ -85,6 +85,10 @@ def test_the_head_says_where_the_threshold_is_from(evaluation: Evaluation) -> No
         "images     40, 16 of them labelled 1",
         "threshold  0.3000, the model's own, chosen by sensitivity=0.90",
     ]
+    scores = replace(evaluation, model=None, score_file="oof\x1b.csv")
+    assert next(head_lines(scores)) == "scores     of oof\\x1b.csv"
+    scores = replace(scores, origin=ThresholdOrigin(THESE_SCORES, "youden", True))
+    assert list(head_lines(scores))[2] == "threshold  0.3000, chosen on these scores by youden"
     given = replace(evaluation, origin=ThresholdOrigin(OPTION, None, False))
     assert list(head_lines(given))[2] == "threshold  0.3000, as given"
     chosen = replace(evaluation, origin=ThresholdOrigin(THIS_DATA, "sensitivity=1", True))

@@ -18,6 +18,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 from lesionlite_runtime.resize import RESIZE_METHODS
 from lesionlite_training import lesion
 from lesionlite_training.calibration import CALIBRATIONS
+from lesionlite_training.commands.score_options import no_labels_option
 from lesionlite_training.commands.sections import SectionedCommand
 from lesionlite_training.commands.train_options import out_option, seed_option
 from lesionlite_training.commands.tuning_options import (
@@ -26,6 +27,7 @@ from lesionlite_training.commands.tuning_options import (
     tuning_options,
 )
 from lesionlite_training.configuration import SIZES, Settings, read_configuration
+from lesionlite_training.evaluation.csv_files import check_image_ids
 from lesionlite_training.folds import GROUPINGS
 from lesionlite_training.history_plot import history_png, read_histories
 from lesionlite_training.labels import training_set
@@ -123,6 +125,7 @@ SECTIONS = {
 )
 @tuning_options
 @click.option("--scores", type=path_type, help="Write each image's out-of-fold score to this CSV.")
+@no_labels_option
 @click.option(
     "--run",
     "run_folder",
@@ -160,6 +163,7 @@ def command(
     labels: tuple[str, ...],
     configuration: Path | None,
     scores: Path | None,
+    no_labels: bool,
     run_folder: Path | None,
     resume: bool,
     trial: int | None,
@@ -185,15 +189,14 @@ def command(
     tuned.keras
     """
     label_map = parse_labels(labels)
-    if scores is not None:
-        check_output_path(scores, force)
-        if scores.resolve() == out.resolve():
-            raise UsageError("--scores and --out name the same file", "name two", scores)
+    _check_scores(scores, no_labels, out, force)
     settings = _settings(context, configuration, chosen)
     run = _run(settings, out, run_folder, resume, plots, tensorboard)
     if plots is not None:
         check_plots_folder(plots, [HISTORY], force)
     manifest, classes = training_set(data, label_map)
+    if no_labels:
+        check_image_ids(manifest.images, manifest.source, "--no-labels")
     cache, report = None if no_cache else cache_folder(), reporter(quiet)
     if trial is not None:
         if run is None or scores is not None:
@@ -217,7 +220,7 @@ def command(
         report=report,
     )
     if scores is not None:
-        write_whole(scores, scores_csv(trained), force)
+        write_whole(scores, scores_csv(trained, labels=not no_labels), force)
     if plots is not None and run is not None:
         write_plots(plots, {HISTORY: history_png(read_histories(run.folder))}, force)
     _show(trained, scores, data, as_json, quiet)
@@ -242,6 +245,15 @@ def _show(
             click.echo(next_line(trained.path, data))
     for item in trained.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
+
+
+def _check_scores(scores: Path | None, no_labels: bool, out: Path, force: bool) -> None:
+    if scores is not None:
+        check_output_path(scores, force)
+        if scores.resolve() == out.resolve():
+            raise UsageError("--scores and --out name the same file", "name two", scores)
+    elif no_labels:
+        raise UsageError("--no-labels is for --scores", "name its file, or leave it out")
 
 
 def _settings(

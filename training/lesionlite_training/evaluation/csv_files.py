@@ -11,9 +11,10 @@ from pathlib import Path
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.result import NO_REFERRAL, REFER
-from lesionlite_training.evaluate import Evaluation
+from lesionlite_training.evaluation.result import Evaluation
 
 SCORE_COLUMNS = ("filepath", "image_id", "label", "class", "score", "decision")
+BARE_COLUMNS = ("image_id", "score")
 SUBMISSION_COLUMNS = ("image_id", "melanoma")
 
 
@@ -39,6 +40,12 @@ def scores_csv(evaluation: Evaluation) -> bytes:
     )
 
 
+def bare_scores_csv(images: Iterable[LabelledImage], scores: Iterable[float]) -> bytes:
+    """`BARE_COLUMNS` of each image: nothing that names a folder or tells a label."""
+    pairs = zip(images, scores, strict=True)
+    return _csv(BARE_COLUMNS, ((image.path.stem, float(score)) for image, score in pairs))
+
+
 def submission_csv(evaluation: Evaluation) -> bytes:
     """`SUBMISSION_COLUMNS`, as ISIC names them in 2017: no label, no decision.
 
@@ -53,8 +60,8 @@ def submission_csv(evaluation: Evaluation) -> bytes:
     )
 
 
-def check_image_ids(images: Sequence[LabelledImage], source: str) -> None:
-    """Refuse images that a submission could not tell apart.
+def check_image_ids(images: Sequence[LabelledImage], source: str, option: str) -> None:
+    """Refuse images that the file of ``option``, which has ids alone, could not tell apart.
 
     Raises:
         UnusableInput: when two files have one name but for folder and suffix.
@@ -65,7 +72,7 @@ def check_image_ids(images: Sequence[LabelledImage], source: str) -> None:
         if other is not image:
             raise UnusableInput(
                 f"{printable(str(other.path))} and {printable(str(image.path))} have one image id",
-                "leave --submission out, or rename one",
+                f"leave {option} out, or rename one",
                 source,
             )
 

@@ -11,8 +11,8 @@ import numpy as np
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.pixels import image_tensor
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.plots import BLUE, GREY, ORANGE, heading, png
+from lesionlite_training.evaluation.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

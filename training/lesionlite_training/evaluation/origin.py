@@ -13,6 +13,7 @@ from lesionlite_runtime.contract import ClassifierContract
 CONTRACT = "contract"
 OPTION = "option"
 THIS_DATA = "this_data"
+THESE_SCORES = "these_scores"
 TRAINING = "training"
 CALIBRATION = "calibration"
 
@@ -21,9 +22,10 @@ CALIBRATION = "calibration"
 class ThresholdOrigin:
     """Where the threshold comes from.
 
-    ``kind`` is ``contract`` (the model's own), ``option`` (given by the caller) or ``this_data``
-    (chosen on the images that the figures are of); ``rule`` is what it was chosen by, None where
-    nobody says; ``optimistic`` whether it was chosen on images that the figures are of.
+    ``kind`` is ``contract`` (the model's own), ``option`` (given by the caller), ``this_data``
+    (chosen on the images that the figures are of) or ``these_scores`` (chosen on the scores of a
+    file); ``rule`` is what it was chosen by, None where nobody says; ``optimistic`` whether it was
+    chosen on images that the figures are of.
     """
 
     kind: str

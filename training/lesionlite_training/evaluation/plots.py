@@ -14,9 +14,10 @@ import numpy as np
 from lesionlite_export.rendering import interval_text
 from lesionlite_export.statistics import Scores, share
 from lesionlite_runtime.contract_fields import Interval
+from lesionlite_runtime.errors import printable
 from lesionlite_training.calibration import BINS
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.resampling import SENSITIVITY_FLOOR, score_bins
+from lesionlite_training.evaluation.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -196,11 +197,9 @@ def png(figure: Figure) -> bytes:
 
 
 def heading(evaluation: Evaluation, title: str) -> str:
-    """``title``, with the model and the images behind it."""
-    figures = evaluation.figures
-    return (
-        f"{title}\nmodel {evaluation.model}, n = {figures.n}, {figures.positives} of them label 1"
-    )
+    """``title``, with the model (or the file of scores) and the images behind it."""
+    figures, subject = evaluation.figures, printable(evaluation.subject).replace("$", r"\$")
+    return f"{title}\n{subject}, n = {figures.n}, {figures.positives} of them label 1"
 
 
 def _operating_point(axes: Axes, evaluation: Evaluation, x: Interval, y: Interval) -> None:

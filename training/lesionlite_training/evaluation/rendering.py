@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lesionlite_export import rendering
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import printable
 from lesionlite_training.calibration import BINS
-from lesionlite_training.evaluate import Evaluation
 from lesionlite_training.evaluation.figures import Figures
 from lesionlite_training.evaluation.groups import ClassFigures, Subgroup
-from lesionlite_training.evaluation.origin import CONTRACT, OPTION
+from lesionlite_training.evaluation.origin import CONTRACT, OPTION, THESE_SCORES
+from lesionlite_training.evaluation.paired_rendering import originals_table, robustness_table
 from lesionlite_training.evaluation.resampling import SENSITIVITY_FLOOR
+from lesionlite_training.evaluation.result import Evaluation
+from lesionlite_training.evaluation.tables import add_row, interval_text, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,12 +38,19 @@ def print_evaluation(evaluation: Evaluation) -> None:
         console.print(_classes_table(evaluation.classes))
     for column, groups in evaluation.subgroups.items():
         console.print(_groups_table(column, groups))
+    if evaluation.robustness is not None:
+        console.print(robustness_table(evaluation.robustness))
+    if evaluation.originals is not None:
+        console.print(originals_table(evaluation.originals))
 
 
 def head_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Model, images, threshold and clusters, a line each."""
+    """Model or file of scores, images, threshold and clusters, a line each."""
     figures, clusters = evaluation.figures, evaluation.clusters
-    yield f"model      {evaluation.model}"
+    if evaluation.model is not None:
+        yield f"model      {evaluation.model}"
+    else:
+        yield f"scores     of {printable(str(evaluation.score_file))}"
     yield f"images     {figures.n}, {figures.positives} of them labelled 1"
     yield f"threshold  {evaluation.threshold:.4f}, {_origin(evaluation)}"
     if clusters.by is not None:
@@ -58,11 +66,13 @@ def _origin(evaluation: Evaluation) -> str:
         return f"the model's own, chosen by {printable(str(origin.rule))}"
     if origin.kind == OPTION:
         return "as given"
+    if origin.kind == THESE_SCORES:
+        return f"chosen on these scores by {printable(str(origin.rule))}"
     return f"CHOSEN ON THESE IMAGES by {printable(str(origin.rule))}"
 
 
 def _figures_table(figures: Figures) -> Table:
-    table = _table("figure", "value (95 % interval)", "note")
+    table = plain_table("figure", "value (95 % interval)", "note")
     counts, percent = figures.operating, f"{figures.predictive.prevalence:.3g}"
     floor = 1 - SENSITIVITY_FLOOR
     rows: list[tuple[str, Interval | None, str]] = [
@@ -103,23 +113,25 @@ def _figures_table(figures: Figures) -> Table:
         ),
     ]
     for name, interval, note in rows:
-        _add(table, name, interval_text(interval), note)
+        add_row(table, name, interval_text(interval), note)
     return table
 
 
 def _confusion_table(figures: Figures) -> Table:
     counts = figures.operating
-    table = _table("at the threshold", "refer", "no referral")
-    _add(table, "labelled 1", str(counts.true_positives), str(counts.false_negatives))
-    _add(table, "labelled 0", str(counts.false_positives), str(counts.true_negatives))
+    table = plain_table("at the threshold", "refer", "no referral")
+    add_row(table, "labelled 1", str(counts.true_positives), str(counts.false_negatives))
+    add_row(table, "labelled 0", str(counts.false_positives), str(counts.true_negatives))
     return table
 
 
 def _classes_table(classes: Sequence[ClassFigures]) -> Table:
-    table = _table("class", "label", "images", "AUC against the other label", "decided rightly")
+    table = plain_table(
+        "class", "label", "images", "AUC against the other label", "decided rightly"
+    )
     for one in classes:
         kind = "sensitivity" if one.label else "specificity"
-        _add(
+        add_row(
             table,
             one.name,
             str(one.label),
@@ -131,11 +143,11 @@ def _classes_table(classes: Sequence[ClassFigures]) -> Table:
 
 
 def _groups_table(column: str, groups: Sequence[Subgroup]) -> Table:
-    table = _table(column, "images", "labelled 1", "AUC", "sensitivity", "specificity", "note")
+    table = plain_table(column, "images", "labelled 1", "AUC", "sensitivity", "specificity", "note")
     for group in groups:
         figures = group.figures
         negatives = figures.n - figures.positives
-        _add(
+        add_row(
             table,
             group.name,
             str(figures.n),
@@ -146,24 +158,3 @@ def _groups_table(column: str, groups: Sequence[Subgroup]) -> Table:
             "too few to say" if group.too_few else "",
         )
     return table
-
-
-def interval_text(interval: Interval | None) -> str:
-    """As in other texts; what cannot be said has no reason of its own here."""
-    return "not defined" if interval is None else rendering.interval_text(interval)
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    """Add a row of plain text: names hold no markup and no escapes."""
-    from rich.text import Text
-
-    table.add_row(*(Text(printable(cell)) for cell in cells))
