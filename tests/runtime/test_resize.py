@@ -1,10 +1,13 @@
-"""Both resizes: against TensorFlow, against Pillow's fixed point rewritten, on known examples."""
+"""The resizes: against TensorFlow, against each fixed point rewritten, on known examples."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import os
+import tracemalloc
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lesionlite_runtime import Classifier
 from lesionlite_runtime import pixels as room
 from lesionlite_runtime import resize as resize_module
+from lesionlite_runtime.container import append_members, split_members
+from lesionlite_runtime.contract import CONTRACT_MEMBER, Contract, classifier_contract
 from lesionlite_runtime.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs" / "pixels.md"
@@ -109,6 +115,86 @@ def test_pillow_bilinear_is_the_documented_fixed_point_at_any_size(
     assert np.array_equal(room.resize(pixels, *sizes[2:]), pillow_bilinear(pixels, *sizes[2:]))
 
 
+def mediapipe_pass(length: int, wanted: int) -> list[tuple[int, int, int]]:
+    """docs/pixels.md, ``mediapipe-bilinear-v1``: for each output position low, high and steps."""
+    rows = []
+    for position in range(wanted):
+        place = round(Fraction(32 * position * length, wanted))  # a tie to the even one
+        low = place // 32
+        rows.append((min(low, length - 1), min(low + 1, length - 1), place % 32))
+    return rows
+
+
+def mediapipe_bilinear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """docs/pixels.md, ``mediapipe-bilinear-v1``, position by position."""
+    columns = mediapipe_pass(pixels.shape[1], width)
+    result = np.empty((height, width, 3), np.uint8)
+    for y, (top, bottom, down) in enumerate(mediapipe_pass(len(pixels), height)):
+        for x, (left, right, across) in enumerate(columns):
+            corners = pixels[[top, top, bottom, bottom], [left, right, left, right]].astype(int)
+            upper = corners[0] * (32 - across) + corners[1] * across
+            lower = corners[2] * (32 - across) + corners[3] * across
+            result[y, x] = (upper * (32 - down) + lower * down + 512) >> 10
+    return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(*[st.integers(1, 90)] * 2), st.tuples(*[st.integers(1, 40)] * 2))
+def test_mediapipe_bilinear_is_the_documented_fixed_point(
+    size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    pixels = drawn(*size)
+    ours = room.resize(pixels, *wanted, "mediapipe-bilinear-v1")
+    assert np.array_equal(ours, mediapipe_bilinear(pixels, *wanted))
+
+
+@pytest.mark.parametrize(("length", "wanted"), [(1, 7), (3, 64), (3, 200), (101, 192), (3072, 256)])
+def test_mediapipe_bilinear_along_one_axis(length: int, wanted: int) -> None:
+    pixels = drawn(length, 1)
+    ours = room.resize(pixels, wanted, 1, "mediapipe-bilinear-v1")
+    assert np.array_equal(ours, mediapipe_bilinear(pixels, wanted, 1))
+    turned = room.resize(pixels.swapaxes(0, 1), 1, wanted, "mediapipe-bilinear-v1")
+    assert np.array_equal(turned, ours.swapaxes(0, 1))
+
+
+def test_mediapipe_bilinear_aligns_the_first_corner_and_clamps_the_last() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[0, 0], pixels[3, 3] = 200, 100
+    result = room.resize(pixels, 8, 8, "mediapipe-bilinear-v1")[..., 0]
+    assert result[0, :3].tolist() == [200, 100, 0]
+    assert result[6:, 6:].tolist() == [[100, 100], [100, 100]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 255), st.tuples(*[st.integers(1, 300)] * 4))
+def test_mediapipe_bilinear_keeps_a_flat_image_flat(
+    value: int, sizes: tuple[int, int, int, int]
+) -> None:
+    pixels = np.full((*sizes[:2], 3), value, np.uint8)
+    result = room.resize(pixels, *sizes[2:], "mediapipe-bilinear-v1")
+    assert np.unique(result).tolist() == [value]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(*[st.integers(1, 150)] * 2), st.integers(0, 99))
+def test_mediapipe_bilinear_changes_nothing_at_the_same_size(
+    size: tuple[int, int], seed: int
+) -> None:
+    pixels = drawn(*size, seed)
+    assert np.array_equal(room.resize(pixels, *size, "mediapipe-bilinear-v1"), pixels)
+
+
+def test_mediapipe_bilinear_takes_memory_for_its_result_alone() -> None:
+    pixels = np.zeros((4000, 6000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        room.resize(pixels, 224, 224, "mediapipe-bilinear-v1")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < pixels.nbytes / 10
+
+
 @pytest.mark.tensorflow
 def test_tf_bilinear_is_tensorflow_bit_for_bit() -> None:
     import tensorflow as tf
@@ -181,6 +267,19 @@ def test_views_and_read_only_arrays_are_taken(method: str) -> None:
     assert np.array_equal(room.resize(view, np.int64(9), 12, method), straight)
 
 
+@pytest.mark.parametrize("method", room.RESIZE_METHODS)
+def test_every_method_can_stand_in_a_contract_and_is_then_used(
+    method: str, shipped_model: Path, drawn_photos: list[Path], tmp_path: Path
+) -> None:
+    flatbuffer, members = split_members(shipped_model.read_bytes())
+    contract = classifier_contract(Contract.from_bytes(members[CONTRACT_MEMBER]))
+    changed = replace(contract, input=replace(contract.input, resize=method))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(append_members(flatbuffer, {CONTRACT_MEMBER: changed.to_bytes()}))
+    tensor = Classifier(path).tensor(drawn_photos[0].read_bytes())
+    assert np.array_equal(tensor[0], room.resize(room.decode(drawn_photos[0]), 224, 224, method))
+
+
 def test_tf_bilinear_rounds_half_to_even() -> None:
     pixels = np.array([[[0, 1, 2], [1, 2, 3]]], np.uint8)
     assert room.tf_bilinear_float32(pixels, 1, 1).ravel().tolist() == [0.5, 1.5, 2.5]
@@ -190,10 +289,11 @@ def test_tf_bilinear_rounds_half_to_even() -> None:
 def test_work_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = drawn(50, 70)
     whole = room.tf_bilinear_float32(pixels, 33, 20)
-    monkeypatch.setattr(resize_module, "_BLOCK", 40)
-    assert np.array_equal(room.tf_bilinear_float32(pixels, 33, 20), whole)
-    monkeypatch.setattr(resize_module, "_BLOCK", 1)
-    assert np.array_equal(room.tf_bilinear_float32(pixels, 33, 20), whole)
+    aligned = room.resize(pixels, 33, 20, "mediapipe-bilinear-v1")
+    for block in (40, 1):
+        monkeypatch.setattr(resize_module, "_BLOCK", block)
+        assert np.array_equal(room.tf_bilinear_float32(pixels, 33, 20), whole)
+        assert np.array_equal(room.resize(pixels, 33, 20, "mediapipe-bilinear-v1"), aligned)
 
 
 def test_the_examples_in_the_docs_are_what_comes_out() -> None:
@@ -213,7 +313,9 @@ def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match=r"'bilinear-pillow'.*pillow-bilinear-v1") as caught:
         room.resize(drawn(4, 4), 2, 2, "bilinear-pillow")
     assert "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match="pillow-bilinear-v1 or tf-bilinear-v1"):
+    with pytest.raises(
+        UsageError, match="pillow-bilinear-v1 or tf-bilinear-v1 or mediapipe-bilinear-v1"
+    ):
         room.resize(drawn(4, 4), 2, 2, "?")
 
 
