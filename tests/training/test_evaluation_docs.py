@@ -76,7 +76,7 @@ def fits(value: Any, words: str) -> bool:
         if not isinstance(value, list):
             return False
         kind = {"objects": dict, "strings": str}[words.split()[2]]
-        return all(isinstance(item, kind) for item in value)
+        return isinstance(value, list) and all(isinstance(item, kind) for item in value)
     return WORDS[type(value)] in words.split(" or ")
 
 
