@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,32 @@ def test_any_preset_gives_pixels_of_the_size_and_the_same_again(
     assert made[0].shape == (size, size, 3)
     assert made[0].dtype == np.uint8
     assert np.array_equal(made[0], made[1])
+
+
+def test_a_camera_blurs_every_second_copy_and_compresses_its_share() -> None:
+    board = np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((4, 4)))[..., np.newaxis]
+    sharp = np.repeat(board * 200 + 20, 3, 2).astype(np.uint8)
+
+    def changed(augmentation: Augmentation) -> list[np.ndarray]:
+        generators = map(np.random.default_rng, range(200))
+        return [augment(sharp, 64, augmentation, generator) for generator in generators]
+
+    blurred = [copy for copy in changed(Augmentation(blur=0.02)) if not np.array_equal(copy, sharp)]
+    assert 70 <= len(blurred) <= 130
+    assert all(copy.std() < sharp.std() for copy in blurred)
+    compressed = [copy for copy in changed(Augmentation(jpeg=0.25)) if (copy != sharp).any()]
+    assert 30 <= len(compressed) <= 70
+    errors = [np.abs(copy.astype(int) - sharp).mean() for copy in compressed]
+    assert len({round(error, 3) for error in errors}) > 10  # not one quality alone
+    assert max(errors) < 20  # still the same image
+
+
+def test_the_camera_comes_after_all_other_draws() -> None:
+    """So that what a preset without it shows stays as it was before there was a camera."""
+    known = PRESETS["perez2018-camera"]
+    assert replace(known, blur=0.0, jpeg=0.0) == PRESETS["perez2018"]
+    without = augment(picture(), 32, PRESETS["perez2018"], np.random.default_rng(3))
+    assert hashlib.sha256(without.tobytes()).hexdigest()[:12] == "23ba66a04779"
 
 
 def test_colours_do_not_depend_on_the_other_changes() -> None:

@@ -2,18 +2,20 @@
 
 A lesion has no upright side, so turns and flips are free; crops and scale stand for distance and
 framing; colour stays mild, since colour is a sign. What leaves the frame is mirrored at its border.
+Last comes what a camera does to a photo: blur, and JPEG compression.
 """
 
 from __future__ import annotations
 
 import difflib
+import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lesionlite_runtime.errors import UsageError
 
@@ -22,6 +24,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 _MAX_PIXEL = 255.0
+JPEG_QUALITIES = (30, 95)
+"""Lowest and highest quality of Pillow's JPEG, drawn evenly."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ class Augmentation:
         contrast: likewise on the distance from the image's mean luma.
         saturation: likewise on the distance from each pixel's luma.
         hue: largest turn of the hue either way, as a share of the full circle.
+        blur: largest standard deviation of a Gaussian blur, as a share of the copy's side; every
+            second image stays sharp.
+        jpeg: share of the images that are compressed, at one of `JPEG_QUALITIES`.
     """
 
     crop: float = 1.0
@@ -53,7 +60,24 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    blur: float = 0.0
+    jpeg: float = 0.0
 
+
+# The best set ("J") of Perez et al. 2018, arXiv 1809.01442.
+_PEREZ_2018 = Augmentation(
+    crop=0.4,
+    aspect=4 / 3,
+    turn=90.0,
+    flip=True,
+    quarter_turns=True,  # with the flips: what their two kinds of flip give
+    scale=0.2,
+    shear=20.0,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    hue=0.1,
+)
 
 PRESETS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
@@ -68,20 +92,8 @@ PRESETS: Mapping[str, Augmentation] = {
         saturation=0.1,
         hue=0.02,
     ),
-    # The best set ("J") of Perez et al. 2018, arXiv 1809.01442.
-    "perez2018": Augmentation(
-        crop=0.4,
-        aspect=4 / 3,
-        turn=90.0,
-        flip=True,
-        quarter_turns=True,  # with the flips: what their two kinds of flip give
-        scale=0.2,
-        shear=20.0,
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        hue=0.1,
-    ),
+    "perez2018": _PEREZ_2018,
+    "perez2018-camera": replace(_PEREZ_2018, blur=0.008, jpeg=0.5),
 }
 
 
@@ -116,12 +128,15 @@ def augment(
     """
     matrix = _draw_geometry(augmentation, generator)
     colors, offset = _draw_colors(pixels, augmentation, generator)
-    moved = _sample(pixels, size, matrix)
-    if np.array_equal(colors, np.eye(3)) and not offset.any():
-        return moved
-    changed = moved.reshape(-1, 3) @ colors.T.astype(np.float32) + offset.astype(np.float32)
-    np.clip(changed, 0, _MAX_PIXEL, out=changed)
-    return np.rint(changed, out=changed).astype(np.uint8).reshape(moved.shape)
+    sigma, quality = _draw_camera(augmentation, size, generator)
+    copy = _sample(pixels, size, matrix)
+    if not np.array_equal(colors, np.eye(3)) or offset.any():
+        changed = copy.reshape(-1, 3) @ colors.T.astype(np.float32) + offset.astype(np.float32)
+        np.clip(changed, 0, _MAX_PIXEL, out=changed)
+        copy = np.rint(changed, out=changed).astype(np.uint8).reshape(copy.shape)
+    if sigma:
+        copy = np.array(Image.fromarray(copy).filter(ImageFilter.GaussianBlur(sigma)))
+    return copy if quality is None else _compressed(copy, quality)
 
 
 def _draw_geometry(
@@ -173,6 +188,23 @@ def _draw_colors(
     if augmentation.contrast:
         middle = float(pixels.reshape(-1, 3).mean(0) @ _LUMA) * bright * (1 - contrast)
     return bright * contrast * turned, np.full(3, middle)
+
+
+def _draw_camera(
+    augmentation: Augmentation, size: int, generator: np.random.Generator
+) -> tuple[float, int | None]:
+    """The blur's standard deviation in pixels, and the JPEG quality; 0 and None for neither."""
+    draw = generator.random(3)
+    lowest, highest = JPEG_QUALITIES
+    quality = lowest + int(draw[2] * (highest - lowest + 1))
+    sigma = float(max(0.0, 2 * draw[0] - 1) * augmentation.blur * size)
+    return sigma, quality if draw[1] < augmentation.jpeg else None
+
+
+def _compressed(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    return np.array(Image.open(stream))
 
 
 def _sample(pixels: NDArray[np.uint8], size: int, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
