@@ -67,7 +67,9 @@ def main(write: Path | None, step: tuple[str, str, str] | None) -> None:
         folder, name, what = step
         click.echo(
             json.dumps(
-                _make(Path(folder), name) if what == "make" else _export(Path(folder), name, what)
+                random_classifier(Path(folder), name)
+                if what == "make"
+                else _export(Path(folder), name, what)
             )
         )
         return
@@ -106,7 +108,7 @@ def _step(folder: str, name: str, what: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def _make(folder: Path, name: str) -> dict[str, Any]:
+def random_classifier(folder: Path, name: str) -> dict[str, Any]:
     """A classifier with random weights as ``folder/NAME.keras``."""
     with native_noise_logged():
         import keras

@@ -56,6 +56,12 @@ def shipped_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shipped_regression() -> Path:
+    """The linear ``.tflite`` among the samples."""
+    return ROOT / "samples" / "linear" / "hello.int8.tflite"
+
+
+@pytest.fixture(scope="session")
 def drawn_photos() -> list[Path]:
     """The project's own drawn photos, by name."""
     return sorted((ROOT / "samples" / "drawn").glob("*.jpg"))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.noise import native_noise_logged
+from lesionlite_export.activations import FloatModel
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.graph import Graph, OperatorInfo, TensorInfo, read_graph
 
@@ -74,7 +74,7 @@ def correct_biases(
     ]
     if not todo:
         return Correction(int8, 0, len(pairs))
-    means = _tap_means(float32, graph, [f for f, _ in todo], tensors, input_name)
+    means = _tap_means(float32, [f for f, _ in todo], tensors, input_name)
     corrected = bytearray(int8)
     for (f, q), mean in zip(todo, means, strict=True):
         weights = _values(float32, graph.tensors[f.inputs[1]])
@@ -108,7 +108,6 @@ def _pairs(graph: Graph, quantized: Graph) -> Iterator[tuple[OperatorInfo, Opera
 
 def _tap_means(
     float32: bytes,
-    graph: Graph,
     convolutions: Sequence[OperatorInfo],
     tensors: Sequence[NDArray[Any]],
     input_name: str,
@@ -117,22 +116,14 @@ def _tap_means(
 
     The mean is over output positions and images, with the zeros of SAME padding counted.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    with native_noise_logged():
-        interpreter = Interpreter(
-            model_content=float32,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        interpreter.allocate_tensors()
+    model = FloatModel(float32, input_name)
+    graph = model.graph
     windows = [_window(c, graph.tensors[c.inputs[1]]) for c in convolutions]
     sums: list[Any] = [0.0] * len(convolutions)
     for tensor in tensors:
-        interpreter.set_tensor(graph.inputs[input_name], tensor)
-        interpreter.invoke()
+        model.run(tensor)
         for i, (convolution, window) in enumerate(zip(convolutions, windows, strict=True)):
-            views = interpreter.get_tensor(convolution.inputs[0])
+            views = model.value(convolution.inputs[0])
             sums[i] = sums[i] + np.mean([tap_mean(view, window) for view in views], axis=0)
     return [total / len(tensors) for total in sums]
 
@@ -162,7 +153,9 @@ def tap_mean(x: NDArray[np.float32], window: _Window) -> Array:
         )
     ]
     (rows, n_rows), (columns, n_columns) = axes
-    means = [[x[r][:, c].sum((0, 1), dtype=np.float64) for c in columns] for r in rows]
+    # Columns first: a pass over the pixels for each column of the kernel, and none for its rows.
+    lines = [x[:, c].sum(1, dtype=np.float64) for c in columns]
+    means = [[line[r].sum(0) for line in lines] for r in rows]
     return np.array(means) / (n_rows * n_columns)
 
 

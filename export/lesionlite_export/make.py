@@ -19,6 +19,7 @@ from lesionlite_export.interface_edits import (
     with_quantized_input,
     with_uint8_output,
 )
+from lesionlite_export.metadata import without_metadata
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.recipe import INTEGERS, Recipe
 from lesionlite_export.source import Source
@@ -130,7 +131,8 @@ def make(
     form, report = form or Form(), report or Silent()
     on_images = isinstance(source.contract.input, ImageInput)
     with report.phase("Converting to float32"):
-        float32 = _float32(source, form)
+        # Packed anew, so that a file that has metadata gives what the .keras gives.
+        float32 = without_metadata(_float32(source, form))
     if recipe.quantizer == "none":
         return Made(_finished(float32, recipe, form, on_images), float32, tensors)
     if form.io == "float32":

@@ -22,6 +22,7 @@ from lesionlite_export.gate import AnyParity, Verdict, judge
 from lesionlite_export.image_statistics import check_representative, compare_sets
 from lesionlite_export.make import Form, Made, check_form, make
 from lesionlite_export.manifest import Manifest
+from lesionlite_export.metadata import with_metadata
 from lesionlite_export.minimum_runtime import (
     check_minimum_runtime,
     minimum_runtime,
@@ -54,6 +55,7 @@ from lesionlite_runtime.contract import (
     AnyContract,
     RegressionContract,
     image_contract,
+    with_flatbuffer,
 )
 from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, whole_file
@@ -153,11 +155,12 @@ def export_model(
     warnings = _set_warnings(sets, representative.images, proof.images)
     tensors = _tensors(source, recipe, representative.images)
     made = make(source, recipe, tensors, form, report, method)
-    flatbuffer = made.flatbuffer
+    calibration = _calibration(recipe, sets, representative, tensors, method)
+    contract = file_contract(source, recipe, form, calibration, made.flatbuffer)
+    flatbuffer, members = with_metadata(made.flatbuffer, contract)
+    contract = with_flatbuffer(contract, flatbuffer)
     if min_runtime is not None:
         check_minimum_runtime(flatbuffer, min_runtime, str(out))
-    calibration = _calibration(recipe, sets, representative, tensors, method)
-    contract = file_contract(source, recipe, form, calibration, flatbuffer)
     check_recipe(flatbuffer, recipe, contract, str(out))
     with report.phase("Asking where it runs"):
         contract = _with_runtimes(contract, flatbuffer)
@@ -165,12 +168,12 @@ def export_model(
     parity: AnyParity | None = None
     verdict: Verdict | None = None
     if prove:
-        parity = _compared(source, _file(flatbuffer, contract), proof.images, report)
+        parity = _compared(source, _file(flatbuffer, contract, members), proof.images, report)
         verdict = judge(parity, limits or {})
         if not verdict:
             raise verdict.error(str(out))
         contract = _with_parity(contract, parity, dict(verdict.limits), source)
-    files = {out: _file(flatbuffer, contract)}
+    files = {out: _file(flatbuffer, contract, members)}
     if representative.images and sets is not None and sets.representative is not None:
         folder = sets.representative.folder
         files[list_path] = representative_list(representative.images, folder)
@@ -304,8 +307,8 @@ def _with_parity(
     return replace(contract, parity=parity.for_contract(limits, reference))  # type: ignore[arg-type]
 
 
-def _file(flatbuffer: bytes, contract: AnyContract) -> bytes:
-    return append_members(flatbuffer, {CONTRACT_MEMBER: contract.to_bytes()})
+def _file(flatbuffer: bytes, contract: AnyContract, members: Mapping[str, bytes]) -> bytes:
+    return append_members(flatbuffer, {**members, CONTRACT_MEMBER: contract.to_bytes()})
 
 
 def _write_together(files: Mapping[Path, bytes], force: bool) -> None:

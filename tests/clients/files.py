@@ -22,6 +22,7 @@ from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import load_keras
 from lesionlite_export.manifest import LabelledImage, read_isic_split
 from lesionlite_export.metadata import METADATA_NAME, read_metadata, with_metadata
+from lesionlite_export.metadata_description import LABELS_MEMBER
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.recipe import recipe_names
 from lesionlite_runtime.container import append_members, split_members
@@ -95,24 +96,33 @@ def _tensors(photos: dict[str, tuple[LabelledImage, ...]]) -> list[NDArray[np.ui
 
 
 def _model(folder: Path, name: str, source: Path) -> dict[str, Any]:
-    """The model at ``source`` with metadata, and as it is without them or anything behind it."""
-    flatbuffer, members = split_members(source.read_bytes())
+    """The exported file at ``source``, and its FlatBuffer as it would be without metadata."""
+    data = source.read_bytes()
+    flatbuffer, members = split_members(data)
+    if read_metadata(flatbuffer) is None:
+        raise ValueError(f"{source} has no metadata")
+    # As good as absent: no reader knows an entry of this name.
+    plain = flatbuffer.replace(METADATA_NAME.encode(), b"x" * len(METADATA_NAME))
     contract = classifier_contract(Contract.from_bytes(members[CONTRACT_MEMBER]))
-    if read_metadata(flatbuffer) is not None:
-        # As good as absent: no reader knows an entry of this name.
-        flatbuffer = flatbuffer.replace(METADATA_NAME.encode(), b"x" * len(METADATA_NAME))
-    return _write(folder, name, flatbuffer, contract)
+    return _put(folder, name, data, plain, contract)
 
 
 def _write(
     folder: Path, name: str, flatbuffer: bytes, contract: ClassifierContract
 ) -> dict[str, Any]:
-    file = name.replace(" ", "-").replace(",", "")
     new, files = with_metadata(flatbuffer, contract)
     members = {**files, CONTRACT_MEMBER: with_flatbuffer(contract, new).to_bytes()}
-    (folder / f"{file}.tflite").write_bytes(append_members(new, members))
-    (folder / f"{file}.plain.tflite").write_bytes(flatbuffer)
-    metadata = read_metadata(new)
+    return _put(folder, name, append_members(new, members), flatbuffer, contract)
+
+
+def _put(
+    folder: Path, name: str, data: bytes, plain: bytes, contract: ClassifierContract
+) -> dict[str, Any]:
+    file = name.replace(" ", "-").replace(",", "")
+    (folder / f"{file}.tflite").write_bytes(data)
+    (folder / f"{file}.plain.tflite").write_bytes(plain)
+    flatbuffer, members = split_members(data)
+    metadata = read_metadata(flatbuffer)
     (folder / f"{file}.metadata.json").write_text(json.dumps(metadata), "utf-8")
     return {
         "name": name,
@@ -121,7 +131,7 @@ def _write(
         "metadata": f"{file}.metadata.json",
         "threshold": contract.threshold.value,
         "score_of": contract.output.score_of,
-        "labels": files["labels.txt"].decode().splitlines(),
+        "labels": members[LABELS_MEMBER].decode().splitlines(),
     }
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import _Window, correct_biases, tap_mean
 from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.metadata import with_metadata
 from lesionlite_export.publish import Exported
 from lesionlite_export.representative import PreparedImage
 from lesionlite_runtime.container import split_members
@@ -287,5 +288,6 @@ def test_scores_of_the_full_network_come_nearer_to_float32(
 def test_what_is_exported_is_the_corrected_file(
     export_drawn: Callable[[str], Exported], lesion_corrected: bytes
 ) -> None:
-    published, _ = split_members(export_drawn("int8").path.read_bytes())
-    assert published == lesion_corrected
+    exported = export_drawn("int8")
+    published, _ = split_members(exported.path.read_bytes())
+    assert published == with_metadata(lesion_corrected, exported.contract)[0]

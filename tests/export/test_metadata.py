@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 from lesionlite_export import convert, quantize
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.make import make_tflite
-from lesionlite_export.metadata import float32_threshold, read_metadata, with_metadata
+from lesionlite_export.metadata import read_metadata, with_metadata, without_metadata
+from lesionlite_export.metadata_description import float32_threshold
 from lesionlite_export.recipe import load_recipe
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import append_members, split_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
     ClassifierContract,
+    Contract,
+    LabelsContract,
     classifier_contract,
     with_flatbuffer,
 )
-from lesionlite_runtime.contract_fields import ScoreOutput
+from lesionlite_runtime.contract_fields import LabelsOutput, LabelThresholds, ScoreOutput
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.flatbuffer import Malformed, root_table
 from lesionlite_runtime.graph import read_graph
@@ -209,6 +212,15 @@ def test_metadata_that_are_there_are_replaced(shipped: Sample) -> None:
     assert unpacked(changed) == unpacked(flatbuffer)
 
 
+def test_metadata_are_taken_out_without_a_trace(shipped: Sample) -> None:
+    bare = without_metadata(shipped[0])
+    assert read_metadata(bare) is None
+    assert unpacked(bare)[:2] == unpacked(shipped[0])[:2]
+    with_them, _ = with_metadata(bare, shipped[1])
+    assert without_metadata(with_them) == bare
+    assert without_metadata(bare) == bare
+
+
 def test_a_buffer_that_a_tensor_reads_is_not_overwritten(shipped: Sample) -> None:
     from ai_edge_litert import schema_py_generated as tfl
 
@@ -267,7 +279,7 @@ def test_what_the_metadata_of_the_shipped_file_say(shipped: Sample) -> None:
     metadata = read_metadata(new)
     assert metadata is not None
     assert metadata["min_parser_version"] == "1.0.0"
-    assert metadata["license"] == "Apache-2.0"
+    assert "license" not in metadata  # nobody asked whose network it is
     for part in ("benign", "malignant", "0.0920677", "sensitivity=0.90", "no medical device"):
         assert part in metadata["description"]
     (graph,) = metadata["subgraph_metadata"]
@@ -355,6 +367,49 @@ def test_a_file_that_is_not_the_contracts_is_refused(shipped: Sample) -> None:
     renamed = replace(contract, output=replace(contract.output, name="p"))
     with pytest.raises(UnusableInput, match="output is named score, and p in its contract"):
         with_metadata(flatbuffer, renamed)
+
+
+@pytest.mark.tensorflow
+def test_several_labels_have_their_lines_and_no_threshold_of_all(
+    classifier_contract_maker: Callable[..., ClassifierContract],
+) -> None:
+    import keras
+
+    names = ("melanoma", "nevus", "seborrheic_keratosis")
+    two = classifier_contract_maker()
+    output = LabelsOutput("score", "float32", names, {name: i for i, name in enumerate(names)})
+    common = {f.name: getattr(two, f.name) for f in fields(Contract)}
+    contract = LabelsContract(
+        **{**common, "task": "multiclass_classification"},
+        input=two.input,
+        output=output,
+        threshold=LabelThresholds(dict.fromkeys(names, 0.25), "given"),
+        parity=None,
+    )
+    flatbuffer = converted(keras.layers.Dense(3, activation="softmax"))
+    new, files = with_metadata(flatbuffer, contract)
+    assert files == {"labels.txt": b"melanoma\nnevus\nseborrheic_keratosis\n"}
+    metadata = read_metadata(new)
+    assert metadata is not None
+    (score,) = metadata["subgraph_metadata"][0]["output_tensor_metadata"]
+    assert "process_units" not in score
+    assert "nevus 0.25" in score["description"]
+    most, _ = with_metadata(flatbuffer, replace(contract, threshold=None))
+    assert "The label with the highest score is the decision" in str(read_metadata(most))
+
+
+def test_a_regression_says_what_it_takes_and_gives(shipped_regression: Path) -> None:
+    flatbuffer, members = split_members(shipped_regression.read_bytes())
+    contract = Contract.from_bytes(members[CONTRACT_MEMBER])
+    new, files = with_metadata(flatbuffer, contract)
+    assert files == {}
+    metadata = read_metadata(new)
+    assert metadata is not None
+    (graph,) = metadata["subgraph_metadata"]
+    (x,), (y,) = graph["input_tensor_metadata"], graph["output_tensor_metadata"]
+    assert (x["name"], x["stats"]) == ("x", {"min": [-20.0], "max": [20.0]})
+    assert y["name"] == "y"
+    assert metadata["description"].startswith("Gives y for x from -20 to 20.")
 
 
 @pytest.mark.tensorflow

@@ -21,6 +21,8 @@ import pytest
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.keras_model import KerasModel, keras_outputs, load_keras
 from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_export.metadata import read_metadata
+from lesionlite_export.metadata_description import LABELS_MEMBER, float32_threshold
 from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
@@ -28,7 +30,7 @@ from lesionlite_export.representative import PreparedImage
 from lesionlite_export.tools import tool_versions
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import read_contract, split_members
-from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract
+from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, classifier_contract
 from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import MissingHere, ProofFailed, UnusableInput, UsageError
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
@@ -89,6 +91,23 @@ def test_every_recipes_file_has_the_one_interface(export_drawn: ExportDrawn, rec
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipes_file_tells_other_clients_its_labels_and_threshold(
+    export_drawn: ExportDrawn, recipe: str
+) -> None:
+    exported = export_drawn(recipe)
+    flatbuffer, members = split_members(exported.path.read_bytes())
+    assert sorted(members) == [LABELS_MEMBER, CONTRACT_MEMBER]
+    assert members[LABELS_MEMBER] == b"malignant\n"
+    metadata = read_metadata(flatbuffer)
+    assert metadata is not None
+    (score,) = metadata["subgraph_metadata"][0]["output_tensor_metadata"]
+    (unit,) = score["process_units"]
+    contract = classifier_contract(exported.contract)
+    threshold = float32_threshold(contract.threshold.value)
+    assert unit["options"] == {"global_score_threshold": pytest.approx(threshold, abs=0)}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipes_file_carries_its_contract(
     export_drawn: ExportDrawn, lesion_model: KerasModel, recipe: str
 ) -> None:
@@ -106,7 +125,7 @@ def test_every_recipes_file_carries_its_contract(
     assert contract.provenance.tools.items() >= tool_versions().items()
     assert (contract.provenance.calibration is not None) == (recipe == "int8")
     flatbuffer, members = split_members(exported.path.read_bytes())
-    assert list(members) == [CONTRACT_MEMBER]
+    assert CONTRACT_MEMBER in members
     assert contract.flatbuffer_bytes == len(flatbuffer)
     assert exported.bytes == exported.path.stat().st_size
 
