@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any
@@ -99,24 +99,27 @@ def default_limits(parity: AnyParity) -> dict[str, float | None]:
     return dict(LABELS_LIMITS if isinstance(parity, LabelScoreParity) else REGRESSION_LIMITS)
 
 
-def parse_limits(texts: Iterable[str]) -> dict[str, float | None]:
+def parse_limits(
+    texts: Iterable[str], names: Sequence[str] = LIMIT_NAMES, noun: str = "limit"
+) -> dict[str, float | None]:
     """Limits from ``name=value`` texts, several in one by commas; ``name=none`` takes one away.
 
     Raises:
-        UsageError: for an unknown name, a missing or negative value.
+        UsageError: for a name that is not among ``names``, a missing or negative value; ``noun`` is
+            what the message calls them.
     """
     limits: dict[str, float | None] = {}
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, _, value = part.partition("=")
-        if name not in LIMIT_NAMES:
-            near = difflib.get_close_matches(name, LIMIT_NAMES, n=3) or LIMIT_NAMES
-            raise UsageError(f"there is no limit {name!r}", f"pass {' or '.join(near)}")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3) or names
+            raise UsageError(f"there is no {noun} {name!r}", f"pass {' or '.join(near)}")
         try:
             number = None if value == "none" else float(value)
         except ValueError:
             number = math.nan
         if number is not None and not (number >= 0 and math.isfinite(number)):
-            raise UsageError(f"the limit {part!r} has no number", f"pass {name}=0.01, say")
+            raise UsageError(f"the {noun} {part!r} has no number", f"pass {name}=0.01, say")
         limits[name] = number
     return limits
 

@@ -162,6 +162,22 @@ def verify_model(
     return Verified(parity, warnings, prepared.unusable)
 
 
+def check_comparable(
+    source: Source, contract: AnyContract, file: str
+) -> tuple[Source, tuple[str, ...]]:
+    """``source`` with as many views as the file of ``contract`` has, and what to warn of.
+
+    Raises:
+        UnusableInput: when the two are of other tasks, pixels, classes or views.
+    """
+    warnings = _origin_warnings(source, contract, file)
+    if isinstance(contract, RegressionContract):
+        regression_contract(source.contract, source.path)
+        return source, warnings
+    _check_same_task(source, contract, file)
+    return _same_views(source, contract, file), warnings
+
+
 def _origin_warnings(source: Source, contract: AnyContract, file: str) -> tuple[str, ...]:
     origin = contract.provenance.network_sha256
     if origin == source.contract.provenance.network_sha256:

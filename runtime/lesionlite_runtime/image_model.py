@@ -110,20 +110,30 @@ class ImageModel:
         return Invoked(name, digest, outputs, (decoded - started) * 1000, (done - decoded) * 1000)
 
     def _checked(self, raw: NDArray[np.generic]) -> NDArray[np.float64]:
-        values = np.asarray(raw, np.float64)
-        beyond = _ROUNDING
-        if self._quantization is not None:
-            values = real_values(values, self._quantization)
-            beyond = self._quantization.scale
-        if values.shape != (self._units,) or not (
-            np.isfinite(values).all() and values.min() >= -beyond and values.max() <= 1 + beyond
-        ):
+        values, valid = scores_of(raw, self._quantization)
+        if values.shape != (self._units,) or not valid.all():
             raise UnusableInput(
                 f"the model gave {_shown(values.tolist())} in place of a score",
                 "run `lesionlite verify` on it, or try another --backend",
                 self._path,
             )
         return np.clip(values, 0.0, 1.0)
+
+
+def scores_of(
+    raw: NDArray[np.generic], quantization: Quantization | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The scores that raw outputs stand for, not clipped, and which of them are scores.
+
+    A score is a number within 0 to 1, which rounding may miss by a little.
+    """
+    values = np.asarray(raw, np.float64)
+    beyond = _ROUNDING
+    if quantization is not None:
+        values = real_values(values, quantization)
+        beyond = quantization.scale
+    # False for NaN, too.
+    return values, np.asarray((values >= -beyond) & (values <= 1 + beyond), np.bool_)
 
 
 def real_values(levels: NDArray[np.float64], quantization: Quantization) -> NDArray[np.float64]:

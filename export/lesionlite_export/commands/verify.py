@@ -14,7 +14,9 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
+from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.gate import AnyParity, judge, parse_limits
+from lesionlite_export.matrix.measure import MatrixOptions
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.source import load_source
@@ -39,6 +41,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @limits_option
 @backend_option
 @threads_option
+@matrix_options
 @force_option
 @json_option
 @quiet_option
@@ -54,6 +57,7 @@ def command(
     force: bool,
     as_json: bool,
     quiet: bool,
+    matrix: MatrixOptions | None,
 ) -> None:
     """Run both models on identical pixels and count the decisions that differ.
 
@@ -68,6 +72,20 @@ def command(
     label_map = parse_labels(labels)
     if csv_path is not None:
         check_output_path(csv_path, force)
+    if matrix is not None:
+        verify_matrix(
+            model,
+            tflite,
+            data,
+            matrix,
+            classes=label_map or None,
+            limits=in_force,
+            csv_path=csv_path,
+            force=force,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
     report = reporter(quiet)
     with report.phase("Loading the model"):
         source = load_source(model)
