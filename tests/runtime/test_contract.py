@@ -75,7 +75,7 @@ def path_of(text: str) -> Path:
     return tuple(0 if step == "0" else step for step in text.replace("[0]", ".0").split("."))
 
 
-COMMON = ["provenance.views", "provenance.runs_on", "parity.reference"]
+COMMON = ["provenance.views", "provenance.runs_on", "provenance.draft", "parity.reference"]
 OPTIONAL = {
     (kind, path_of(text))
     for kind, texts in {
@@ -131,6 +131,7 @@ def with_every_field(body: dict[str, Any]) -> dict[str, Any]:
         "calibration": {"n": 1},
         "views": 4,
         "runs_on": {"minimum": "2.14"},
+        "draft": {"values": "probability"},
     }
     body["parity"]["reference"] = "0123456789ab"
     if body["task"] == "regression":
@@ -208,7 +209,7 @@ def counts(draw: st.DrawFn) -> dict[str, int]:
 def heads(draw: st.DrawFn, task: str) -> dict[str, Any]:
     """What contracts of every kind hold."""
     exported = draw(st.booleans())
-    optional = {"views": draw(st.integers()), "runs_on": draw(free)}
+    optional = {"views": draw(st.integers()), "runs_on": draw(free), "draft": draw(free)}
     return {
         "schema": "lesionlite.contract/1",
         "task": task,
