@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from lesionlite_export.commands.layers import LayerOptions, layer_options
 from lesionlite_export.commands.options import (
     force_option,
     label_option,
@@ -16,6 +17,7 @@ from lesionlite_export.commands.options import (
 )
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.gate import AnyParity, judge, parse_limits
+from lesionlite_export.layers.rendering import print_layers
 from lesionlite_export.matrix.measure import MatrixOptions
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
@@ -28,7 +30,7 @@ from lesionlite_runtime.commands.options import (
     quiet_option,
     threads_option,
 )
-from lesionlite_runtime.errors import SomeInputsFailed
+from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 
 
@@ -41,6 +43,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @limits_option
 @backend_option
 @threads_option
+@layer_options
 @matrix_options
 @force_option
 @json_option
@@ -54,6 +57,7 @@ def command(
     limits: tuple[str, ...],
     backend: str | None,
     threads: int,
+    layers: LayerOptions,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -64,14 +68,17 @@ def command(
     MODEL is the .keras, or the float32 .tflite, that the file was made from.
 
     Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
-    --data.
+    --data. --layers names the layers in which the file's error starts, whatever the exit code.
 
     Example: lesionlite verify model.keras model.tflite --data valid.csv --csv scores.csv
     """
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
+    layers.check()
     if csv_path is not None:
         check_output_path(csv_path, force)
+    if matrix is not None and layers.wanted:
+        raise UsageError("--matrix and --layers are two questions", "ask one at a time")
     if matrix is not None:
         verify_matrix(
             model,
@@ -98,6 +105,7 @@ def command(
         threads=threads,
         report=report,
     )
+    compared = layers.compare(source, tflite, data, label_map or None, report)
     verdict = judge(verified.parity, in_force)
     for warning in verified.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
@@ -112,10 +120,14 @@ def command(
                 {"file": str(u.image.path), "message": str(u.error)} for u in verified.unusable
             ],
         }
+        if compared is not None:
+            body["layers"] = compared.to_json()
         click.echo(json_line(body))
     else:
         for line in parity_lines(verified.parity, verdict):
             click.echo(line)
+        if compared is not None:
+            print_layers(compared)
     for item in verified.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
     if not verdict:
