@@ -42,6 +42,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "integer": (int,),
     "null": (type(None),),
+    "boolean": (bool,),
 }
 
 
@@ -167,10 +168,9 @@ def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], path: str =
 
 def _plain_faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
     names = schema.get("type", list(TYPES))
-    kinds = [
-        kind for name in ([names] if isinstance(names, str) else names) for kind in TYPES[name]
-    ]
-    if not isinstance(value, tuple(kinds)) or isinstance(value, bool):
+    names = [names] if isinstance(names, str) else names
+    kinds = [kind for name in names for kind in TYPES[name]]
+    if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
         yield f"{path} is no {names}"
     if value not in schema.get("enum", [value]) or schema.get("const", value) != value:
         yield f"{path} is {value!r}"

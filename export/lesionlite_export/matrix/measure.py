@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from lesionlite_export.gate import judge
@@ -36,7 +36,7 @@ from lesionlite_runtime.contract import (
     RegressionContract,
 )
 from lesionlite_runtime.door import DeviceModel, open_model
-from lesionlite_runtime.errors import UsageError
+from lesionlite_runtime.errors import MissingHere, UsageError
 from lesionlite_runtime.graph import SIGNATURE_KEY
 from lesionlite_runtime.image_model import as_input, input_table
 
@@ -91,6 +91,7 @@ def run_matrix(
     Raises:
         UnusableInput: when the file is refused at the door, or the images cannot be used.
         UsageError: when a classifier is given no data, or a limit is not of this kind of model.
+        MissingHere: when there is no room for the images in the temporary folder.
     """
     report = report or Silent()
     model = open_model(tflite)
@@ -190,12 +191,18 @@ def _reference(
 def _task(folder: Path, subject: Subject, fed: Iterable[NDArray[Any]]) -> Task:
     """The file and its inputs on disk, where every process reads them."""
     contract, graph = subject.model.contract, subject.model.graph
-    (folder / "model.tflite").write_bytes(subject.model.flatbuffer)
-    shape = (subject.n, *contract.input.shape)
-    written = open_memmap(folder / "inputs.npy", "w+", np.dtype(contract.input.dtype), shape)
-    for i, value in enumerate(fed):
-        written[i] = value
-    written.flush()
+    shape, dtype = (subject.n, *contract.input.shape), np.dtype(contract.input.dtype)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    try:
+        (folder / "model.tflite").write_bytes(subject.model.flatbuffer)
+        with (folder / "inputs.npy").open("wb") as stream:
+            write_array_header_1_0(stream, header)
+            for value in fed:
+                stream.write(np.ascontiguousarray(value, dtype).tobytes())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        remedy = "free some space, or name another folder by TMPDIR"
+        raise MissingHere(f"the images cannot be written ({reason})", remedy, folder) from error
     output = graph.tensors[graph.outputs[contract.output.name]]
     return Task(
         folder,

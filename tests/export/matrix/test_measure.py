@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.make import Form
 from lesionlite_export.matrix import measure
 from lesionlite_export.matrix.measure import SAMPLE, MatrixOptions, run_matrix, sample_of
 from lesionlite_export.matrix.process import CRASHED, DONE, INVALID, MISSING
 from lesionlite_export.matrix.result import Matrix
 from lesionlite_export.matrix.rows import PYTHON_VARIABLES, rows_of
+from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.recipe import load_recipe, recipe_names
 from lesionlite_export.representative import PreparedImage
 from lesionlite_export.source import load_source
-from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 
 LITERT = (
     "litert-xnnpack",
@@ -230,10 +236,16 @@ def test_refused_before_any_work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A full disk is seen before a row is run, too."""
+
     def no_row(*_: Any, **__: Any) -> None:
         raise AssertionError("a row was run")
 
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     monkeypatch.setattr(measure, "run_row", no_row)
+    monkeypatch.setattr(measure, "write_array_header_1_0", full)
     source = load_source(shipped_model)
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(shipped_model.read_bytes()[:-40])
@@ -252,8 +264,61 @@ def test_refused_before_any_work(
             UsageError,
             "max_relative_error is not for this kind of model",
         ),
+        (
+            lambda: run_matrix(source, shipped_model, photo_list, MatrixOptions(), limits=FEW),
+            MissingHere,
+            "the images cannot be written (no space left on device); free some space, or name",
+        ),
     ]
     for call, kind, words in cases:
         with pytest.raises(kind) as caught:
             call()
         assert words in str(caught.value)
+
+
+def test_tflite_runtime_where_it_is(shipped_model: Path, photo_list: Path) -> None:
+    """In this Python, or in the one that LESIONLITE_PYTHON_TFLITE_RUNTIME names."""
+    options = MatrixOptions(("litert-builtin", "tflite-runtime"))
+    source = load_source(shipped_model)
+    matrix = run_matrix(source, shipped_model, photo_list, options, limits=FEW)
+    row = matrix.rows[-1]
+    if row.outcome.status == MISSING:
+        pytest.skip(row.outcome.reason)
+    assert row.outcome.status == DONE, row.outcome.reason
+    pair = matrix.pair("litert-builtin/1", "tflite-runtime/1")
+    assert pair is not None
+    # Its XNNPACK takes the float parts alone; integers are computed by the same kernels.
+    assert row.kernels is not None
+    assert row.kernels.name == "mixed"
+    assert pair.max_difference < 1e-5
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("recipe", "form"),
+    [
+        *((name, Form()) for name in recipe_names() if "image" in load_recipe(name).operators),
+        ("float32", Form(io="float32")),
+        ("int8", Form(two_labels=True)),
+    ],
+)
+def test_a_file_of_every_recipe(
+    recipe: str,
+    form: Form,
+    tiny_model: KerasModel,
+    small_sets: Sets,
+    small_drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "tiny.tflite"
+    export_model(tiny_model, load_recipe(recipe), out, sets=small_sets, form=form, prove=False)
+    litert = [row for row in rows_of(LITERT) if row.threads == 1]
+    monkeypatch.setattr(measure, "rows_of", lambda _: litert)
+    limits = {**FEW, "mean_score_error": 0.06}
+    matrix = run_matrix(tiny_model, out, small_drawn, MatrixOptions(), limits=limits)
+    assert [row.outcome.status for row in matrix.rows] == [DONE] * 4, [
+        row.outcome.reason for row in matrix.rows
+    ]
+    assert matrix.verdict.failures == ()
+    assert matrix.subject.quantized is (recipe not in ("float32", "float16"))

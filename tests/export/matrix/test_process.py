@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from lesionlite_export.matrix.process import (
     run_row,
 )
 from lesionlite_export.matrix.rows import VARIANTS, Row
+from lesionlite_export.matrix.worker.__main__ import GRACE_SECONDS
 from lesionlite_export.progress import Silent
 
 N = 6
@@ -94,35 +94,6 @@ class Counting(Silent):
         for item in items:
             self.counted += 1
             yield item
-
-
-class Held:
-    """A pipe that a process holds open for as long as it lives."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "held"
-        os.mkfifo(self.path)
-        self._end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-
-    @property
-    def code(self) -> str:
-        """What a process does to hold it."""
-        return f"import os; os.write(os.open({str(self.path)!r}, os.O_WRONLY), b'here')\n"
-
-    def let_go(self) -> bool:
-        """Whether a process held it, and now none does; waits for the kernel to say so."""
-        said = b""
-        while select.select([self._end], [], [], 30.0)[0]:
-            part = os.read(self._end, 100)
-            if not part:
-                os.close(self._end)
-                return said == b"here"
-            said += part
-        return False
-
-    def wait(self) -> None:
-        """Return when a process holds it."""
-        assert select.select([self._end], [], [], PLENTY)[0]
 
 
 def test_a_row_has_the_scores_of_this_process(task: Task, photo_scores: list[float]) -> None:
@@ -218,8 +189,7 @@ def test_a_crash_is_a_row_that_says_so(task: Task, code: str, reason: str) -> No
     assert outcome == Outcome(CRASHED, f"the process ended with {reason}")
 
 
-def test_a_hang_ends_at_the_time_limit_and_the_process_with_it(task: Task) -> None:
-    held = Held(task.folder)
+def test_a_hang_ends_at_the_time_limit_and_the_process_with_it(task: Task, held: Any) -> None:
     started = time.monotonic()
     outcome = lied(task, f"{held.code}give(0.5)\n{HANG}", seconds=3.0)
     assert 3.0 <= time.monotonic() - started < 60.0
@@ -229,8 +199,7 @@ def test_a_hang_ends_at_the_time_limit_and_the_process_with_it(task: Task) -> No
     )
 
 
-def test_what_a_worker_starts_is_gone_with_it(task: Task) -> None:
-    held = Held(task.folder)
+def test_what_a_worker_starts_is_gone_with_it(task: Task, held: Any) -> None:
     code = (
         "import subprocess\n"
         f"command = [sys.executable, '-c', {held.code + 'print(flush=True)' + HANG!r}]\n"
@@ -290,9 +259,8 @@ def test_another_python_is_not_given_the_import_paths_of_this_one(
     assert lied(task, code).reason == "/elsewhere"
 
 
-def test_an_interrupt_takes_the_worker_with_it(task: Task) -> None:
+def test_an_interrupt_takes_the_worker_with_it(task: Task, held: Any) -> None:
     """The process that runs the row gets the signal alone, as from ``kill``."""
-    held = Held(task.folder)
     code = f"""
 import sys
 from pathlib import Path
@@ -314,3 +282,16 @@ run_row(
         _, error = parent.communicate()
     assert b"KeyboardInterrupt" in error
     assert held.let_go()
+
+
+def test_a_worker_ends_by_itself_where_nobody_is_left_to_kill_it(task: Task) -> None:
+    """It blocks on a file that nobody writes, half a second before its last moment."""
+    pipe = task.folder / "pipe"
+    os.mkfifo(pipe)
+    job = {"model": str(pipe), "backend": "litert", "kernels": "default", "threads": 1}
+    path = task.folder / "orphan.json"
+    path.write_text(json.dumps({**job, "seconds": 0.5 - GRACE_SECONDS}))
+    command = [sys.executable, str(WORKER), str(path)]
+    done = subprocess.run(command, capture_output=True, timeout=PLENTY, check=False)
+    assert done.returncode == 1
+    assert b"Timeout" in done.stderr
