@@ -65,12 +65,18 @@ class LayerOptions:
     overlay: Path | None
     force: bool
 
-    def check(self) -> None:
+    def check(self, alone: bool) -> None:
         """Refuse, before any work, what cannot be done.
 
+        Args:
+            alone: whether ``--matrix`` was not asked for as well.
+
         Raises:
-            UsageError: when a file is asked for without ``--layers``, or could not be written.
+            UsageError: when it was, when a file is asked for without ``--layers``, or could not be
+                written.
         """
+        if self.wanted and not alone:
+            raise UsageError("--matrix and --layers are two questions", "ask one at a time")
         if not self.wanted and (self.json or self.overlay):
             raise UsageError("--layers-json and --layers-overlay need --layers", "add --layers")
         overlays = [] if self.overlay is None else [self.overlay / name for name in OVERLAYS]

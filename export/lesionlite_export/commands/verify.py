@@ -30,7 +30,7 @@ from lesionlite_runtime.commands.options import (
     quiet_option,
     threads_option,
 )
-from lesionlite_runtime.errors import SomeInputsFailed, UsageError
+from lesionlite_runtime.errors import SomeInputsFailed
 from lesionlite_runtime.files import check_output_path, write_whole
 
 
@@ -74,11 +74,9 @@ def command(
     """
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
-    layers.check()
+    layers.check(alone=matrix is None)
     if csv_path is not None:
         check_output_path(csv_path, force)
-    if matrix is not None and layers.wanted:
-        raise UsageError("--matrix and --layers are two questions", "ask one at a time")
     if matrix is not None:
         verify_matrix(
             model,

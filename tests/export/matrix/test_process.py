@@ -262,8 +262,9 @@ def test_another_python_is_not_given_the_import_paths_of_this_one(
 def test_an_interrupt_takes_the_worker_with_it(task: Task, held: Any) -> None:
     """The process that runs the row gets the signal alone, as from ``kill``."""
     code = f"""
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 from lesionlite_export.matrix.process import Task, run_row
 from lesionlite_export.matrix.rows import VARIANTS, Row
 from lesionlite_export.progress import Silent

@@ -33,6 +33,12 @@ PAGE = (Path(__file__).parents[3] / "docs" / "backends.md").read_text("utf-8")
     if "$schema" in block
 )
 FEW = "flip_rate=0.5,auc_difference=none,newly_missed_rate=0.5"
+_INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
+from lesionlite_runtime.cli import run
+run()
+"""
 Faults = Callable[[Any, dict[str, Any]], list[str]]
 
 
@@ -213,6 +219,7 @@ def test_wrong_usage_is_exit_code_2(
         (("--matrix", "--python", "litert=/no"), "--python litert: there is no program /no"),
         (("--matrix", "--tolerance", "thread=1"), "there is no tolerance 'thread'; pass threads_"),
         (("--matrix", "--time-limit", 0), "0.0 is not in the range x>0"),
+        (("--matrix", "--layers"), "--matrix and --layers are two questions; ask one at a time"),
         (("--matrix", "--limits", "flip=1"), "there is no limit 'flip'; pass flip_rate"),
     ]
     for options, words in cases:
@@ -243,7 +250,7 @@ def test_an_interrupt_leaves_nothing_behind(
         "TMPDIR": str(folder),
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "lesionlite_runtime", *map(str, command)],
+        [sys.executable, "-c", _INTERRUPTIBLE, *map(str, command)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
