@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,13 +116,54 @@ def run_row(
     """
     folder = task.folder / row.name.replace("/", "-")
     folder.mkdir()
-    outputs = folder / "outputs"
+    outputs, answer = folder / "outputs", folder / "answer.json"
     outputs.touch()
-    job = {
+    job = folder / "job.json"
+    job.write_text(json.dumps(_job(row, task, numbers, seconds, outputs, answer)), "utf-8")
+    one, n = task.units * NUMBER.itemsize, len(numbers)
+    process = None
+    with (folder / "printed").open("w+b") as printed:
+        try:
+            with _interrupt_held():
+                process = subprocess.Popen(
+                    [python, *worker, str(job)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env=_environment(python),
+                    start_new_session=True,
+                )
+            scored = _scored(process, outputs, one, n, time.monotonic() + seconds)
+            for _ in report.track(scored, row.name, n):
+                pass
+        except OSError as error:
+            if process is not None:
+                raise
+            return Outcome(MISSING, f"{python} does not start ({error.strerror or error})")
+        except _TimedOut:
+            so_far = _so_far(outputs, one, n)
+            reason = f"no answer within {seconds:g} s, {so_far}; --time-limit gives it more"
+            return Outcome(TIMED_OUT, reason)
+        finally:
+            if process is not None:
+                _end(process)
+        if process.returncode:
+            ending, words = _ending(process.returncode), _last_line(printed)
+            so_far = _so_far(outputs, one, n)
+            return Outcome(CRASHED, f"the process ended with {ending}{words}, {so_far}")
+    return _outcome(answer, outputs, task.units, n)
+
+
+def _job(
+    row: Row, task: Task, numbers: Sequence[int], seconds: float, outputs: Path, answer: Path
+) -> dict[str, Any]:
+    """What the worker reads."""
+    return {
         "model": str(task.folder / "model.tflite"),
         "inputs": str(task.folder / "inputs.npy"),
         "outputs": str(outputs),
-        "answer": str(folder / "answer.json"),
+        "answer": str(answer),
         "backend": row.variant.backend,
         "kernels": row.variant.kernels,
         "threads": row.threads,
@@ -133,42 +175,26 @@ def run_row(
         "numbers": list(numbers),
         "seconds": seconds,
     }
-    (folder / "job.json").write_text(json.dumps(job), "utf-8")
-    with (folder / "printed").open("w+b") as printed:
-        command = [python, *worker, str(folder / "job.json")]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=_environment(python),
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Outcome(MISSING, f"{python} does not start ({error.strerror or error})")
-        one = task.units * NUMBER.itemsize
-        try:
-            scored = _scored(process, outputs, one, len(numbers), time.monotonic() + seconds)
-            for _ in report.track(scored, row.name, len(numbers)):
-                pass
-        except _TimedOut:
-            return Outcome(
-                TIMED_OUT,
-                f"no answer within {seconds:g} s, {_so_far(outputs, one, len(numbers))}; "
-                "--time-limit gives it more",
-            )
-        finally:
-            _end(process)
-        if process.returncode:
-            words = _last_line(printed)
-            return Outcome(
-                CRASHED,
-                f"the process ended with {_ending(process.returncode)}{words}, "
-                f"{_so_far(outputs, one, len(numbers))}",
-            )
-    return _outcome(folder / "answer.json", outputs, task.units, len(numbers))
+
+
+@contextlib.contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Put an interrupt off until the block is left.
+
+    In the middle of a process's start it would leave one behind that nobody knows of.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

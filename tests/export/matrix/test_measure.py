@@ -112,8 +112,11 @@ def test_slow_rows_get_a_sample_and_say_so(
     assert [row["n"] for row in rows] == [6, 6, 6, 2, 2, 2]
     assert [row["keras"]["gated"] for row in rows] == [True] * 3 + [False] * 3
     column = matrix.columns()["score_litert-reference/1"]
-    assert np.isfinite(column).sum() == 2
-    numbers = matrix.rows[3].numbers
+    numbers = list(matrix.rows[3].numbers)
+    assert np.flatnonzero(np.isfinite(column)).tolist() == numbers
+    assert numbers != [0, 1]
+    assert matrix.rows[3].scores is not None
+    assert column[numbers].tolist() == matrix.rows[3].scores[:, 0].tolist()
     assert {int(matrix.subject.labels[i]) for i in numbers} == {0, 1}  # one of each label
 
 

@@ -26,7 +26,7 @@ from lesionlite_export.matrix.process import (
     Task,
     run_row,
 )
-from lesionlite_export.matrix.rows import VARIANTS, Row
+from lesionlite_export.matrix.rows import VARIANTS, Row, rows_of
 from lesionlite_export.matrix.worker.__main__ import GRACE_SECONDS
 from lesionlite_export.progress import Silent
 
@@ -238,6 +238,23 @@ def test_what_a_worker_prints_does_no_harm(task: Task) -> None:
     assert outcome.outputs.tolist() == [[0.25]] * 6
 
 
+@pytest.mark.parametrize("row", rows_of(()), ids=lambda row: row.name)
+def test_the_worker_is_told_the_row(task: Task, row: Row) -> None:
+    code = (
+        "answer(outcome='refused', reason=f\"{job['backend']} {job['kernels']} {job['threads']}\")"
+    )
+    outcome = run_row(
+        row,
+        task,
+        range(N),
+        python=sys.executable,
+        seconds=PLENTY,
+        report=Silent(),
+        worker=("-c", READ + code),
+    )
+    assert outcome.reason == f"{row.variant.backend} {row.variant.kernels} {row.threads}"
+
+
 def test_another_python_is_not_given_the_import_paths_of_this_one(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +300,22 @@ run_row(
         _, error = parent.communicate()
     assert b"KeyboardInterrupt" in error
     assert held.let_go()
+
+
+def test_an_interrupt_in_the_middle_of_a_start_is_put_off(
+    task: Task, held: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            held.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    with pytest.raises(KeyboardInterrupt):
+        lied(task, held.code + HANG)
+    assert held.let_go()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_worker_ends_by_itself_where_nobody_is_left_to_kill_it(task: Task) -> None:

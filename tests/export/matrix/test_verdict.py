@@ -114,6 +114,33 @@ def test_pairs_by_hand(subject: Subject) -> None:
     }
 
 
+def test_of_several_labels_the_decision_counts(labels_file: Path) -> None:
+    """Red, green and blue; the score that differs most is the image's difference."""
+    reference = np.array([[0.5, 0.3, 0.2], [0.1, 0.45, 0.45], [0.3, 0.3, 0.4]])
+    three = Subject(
+        open_model(labels_file), ("a.jpg", "b.jpg", "c.jpg"), np.arange(3), reference, "Keras"
+    )
+    table = np.array([[0.4, 0.35, 0.25], [0.1, 0.44, 0.46], [0.3, 0.3, 0.4]])
+    numbers = (0, 1, 2)
+    verdict = judge(three.parity(table, numbers), {"flip_rate": None, "accuracy_difference": None})
+    row = RowResult(
+        ROWS["litert-xnnpack/1"],
+        numbers,
+        60.0,
+        Outcome(DONE, outputs=table),
+        KERNELS["litert-xnnpack"],
+        table,
+        verdict,
+        gated=True,
+    )
+    (pair,) = pairs_of(three, [row])
+    assert pair.flips == 1
+    assert pair.max_difference == pytest.approx(0.1)
+    assert pair.mean_difference == pytest.approx(0.11 / 3)
+    assert three.decisions(table) is not None
+    assert verdict.would_pass["flip_rate"] == pytest.approx(1 / 3)
+
+
 def test_bit_equal_means_every_bit(subject: Subject) -> None:
     nearly = [*REFERENCE[:3], float(np.nextafter(REFERENCE[3], 1))]
     rows = [

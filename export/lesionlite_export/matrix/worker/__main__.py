@@ -2,9 +2,9 @@
 
     python FOLDER/__main__.py JOB
 
-JOB is the path of a JSON object; every file that it names lies in the working folder. The worker
-needs NumPy and the interpreter, and imports nothing of lesionlite: it runs in environments that do
-not have it. NumPy is imported behind the interpreter, so that a Python which lacks it is told of.
+JOB is the path of a JSON object, see `_job` there. The worker needs NumPy and the interpreter, and
+imports nothing of lesionlite: it runs in environments that do not have it. NumPy is imported behind
+the interpreter, so that a Python which lacks it is told of.
 
 What an input gives is appended to the file ``outputs`` as float64, little-endian, at once: what an
 interpreter gave before it crashed or hung is not lost, and tells how far it came.
