@@ -302,6 +302,15 @@ run_row(
     assert held.let_go()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process in the background ignores the signal from its beginning."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_in_the_middle_of_a_start_is_put_off(
     task: Task, held: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
