@@ -18,7 +18,7 @@ from lesionlite_runtime.contract import (
 )
 from lesionlite_runtime.contract_fields import Quantization
 from lesionlite_runtime.graph import read_graph
-from lesionlite_runtime.integer_threshold import with_level
+from lesionlite_runtime.integer_threshold import with_integer_output
 
 
 def file_contract(
@@ -63,21 +63,3 @@ def _in_form(
         units = 2 if form.two_labels else contract.output.units
         contract = replace(contract, output=replace(contract.output, units=units))
     return contract
-
-
-def with_integer_output(
-    contract: ImageContract, dtype: str, quantization: Quantization
-) -> ImageContract:
-    """``contract`` of a file that returns integers, the thresholds as integers included.
-
-    Raises:
-        UnusableInput: when no level reaches the threshold.
-    """
-    if not isinstance(contract, ClassifierContract):
-        output = replace(contract.output, dtype=dtype, quantization=quantization)
-        return replace(contract, output=output)
-    return replace(
-        contract,
-        output=replace(contract.output, dtype=dtype, quantization=quantization),
-        threshold=with_level(contract.threshold, dtype, quantization),
-    )

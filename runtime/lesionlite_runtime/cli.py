@@ -33,7 +33,8 @@ ROUTES = {
     "predict": Route("lesionlite_runtime.commands.predict", "Run a regression on numbers."),
     "inspect": Route("lesionlite_runtime.commands.inspect", "Show what a model says of itself."),
     "contract": Route(
-        "lesionlite_runtime.commands.contract", "Change or attach what a model says of itself."
+        "lesionlite_runtime.commands.contract",
+        "Draft, attach or change what a model says of itself.",
     ),
     "export": Route(
         "lesionlite_export.commands.export", "Turn a .keras into a proved .tflite.", "quantize"

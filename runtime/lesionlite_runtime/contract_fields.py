@@ -175,7 +175,8 @@ class Provenance:
     """Where the model comes from: digest of the Keras network, training data, recipe, tools.
 
     ``views`` is the number of turned and flipped copies that the graph averages, None for one;
-    ``runs_on`` what is known of runtimes and accelerators.
+    ``runs_on`` what is known of runtimes and accelerators; ``draft`` what the maker of a model that
+    lesionlite did not train said of it (see `lesionlite_runtime.draft`).
     """
 
     network_sha256: str
@@ -186,6 +187,7 @@ class Provenance:
     tools: Mapping[str, str]
     views: int | None = field(default=None, metadata=OPTIONAL)
     runs_on: JsonObject | None = field(default=None, metadata=OPTIONAL)
+    draft: JsonObject | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Thresholds of models whose scores are integers."""
+"""Contracts and thresholds of models whose scores are integers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TypeVar
 
+from lesionlite_runtime.contract import ClassifierContract, ImageContract
 from lesionlite_runtime.contract_checks import least_level
 from lesionlite_runtime.contract_fields import Quantization, SiteThreshold, Threshold
 from lesionlite_runtime.errors import UnusableInput
@@ -26,3 +27,21 @@ def with_level(threshold: T, dtype: str, quantization: Quantization, file: str |
             file,
         )
     return replace(threshold, quantized=level)
+
+
+def with_integer_output(
+    contract: ImageContract, dtype: str, quantization: Quantization, file: str | None = None
+) -> ImageContract:
+    """``contract`` of a file that returns integers, the thresholds as integers included.
+
+    Raises:
+        UnusableInput: when no level reaches the threshold; ``file`` is named in it.
+    """
+    if not isinstance(contract, ClassifierContract):
+        output = replace(contract.output, dtype=dtype, quantization=quantization)
+        return replace(contract, output=output)
+    return replace(
+        contract,
+        output=replace(contract.output, dtype=dtype, quantization=quantization),
+        threshold=with_level(contract.threshold, dtype, quantization, file),
+    )
