@@ -46,6 +46,8 @@ def check_recipe(flatbuffer: bytes, recipe: Recipe, contract: AnyContract, file:
             "choose another recipe, or add the operator to a recipe of your own",
             file,
         )
+    if "head" in recipe.float_parts:
+        _check_float_output(graph, file)
     if recipe.pixels == "scaled":
         _check_input_quantization(graph, contract, file)
     _check_per_channel(graph, file)
@@ -75,6 +77,17 @@ def _check_input_quantization(graph: Graph, contract: AnyContract, file: str) ->
         raise UnusableInput(
             "the file's input is quantized, so that pixels would not mean themselves",
             "export with a recipe that keeps the pixel scaling in float",
+            file,
+        )
+
+
+def _check_float_output(graph: Graph, file: str) -> None:
+    """A head in float ends in a float operator, and not in integers that are widened."""
+    (index,) = graph.outputs.values()
+    if any(o.name == "DEQUANTIZE" and index in o.outputs for o in graph.operators):
+        raise UnusableInput(
+            "the score is computed in integers, and the recipe keeps the head in float",
+            "choose another recipe, or end the network in a fully connected layer",
             file,
         )
 

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.accelerators import accelerator_report
+from lesionlite_export.brought_keras import BroughtKeras
+from lesionlite_export.brought_tflite import BroughtTflite
 from lesionlite_export.calibration import DEFAULT_METHOD, check_method
 from lesionlite_export.conformity import check_recipe
 from lesionlite_export.convert import probe_inputs
 from lesionlite_export.feature_range import compare_features
 from lesionlite_export.file_contract import file_contract
+from lesionlite_export.first_pass import first_pass
 from lesionlite_export.gate import AnyParity, Verdict, judge
 from lesionlite_export.image_statistics import check_representative, compare_sets
 from lesionlite_export.make import Form, Made, check_form, make
@@ -52,6 +55,7 @@ from lesionlite_runtime.container import append_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
     AnyContract,
+    LabelsContract,
     RegressionContract,
     image_contract,
 )
@@ -108,6 +112,7 @@ def export_model(
     prove: bool = True,
     method: str = DEFAULT_METHOD,
     min_runtime: str | None = None,
+    trust_contract: bool = False,
     force: bool = False,
     report: Reporter | None = None,
 ) -> Exported:
@@ -124,6 +129,8 @@ def export_model(
         prove: off for trials; the file then says that it is unproved.
         method: of the calibration, see `calibrate`.
         min_runtime: the oldest TensorFlow Lite that must load the file, such as ``2.14``.
+        trust_contract: export a model that was brought with a draft although the images speak
+            against the draft (see `first_pass`).
         force: overwrite what lies at ``out``.
         report: who is told of the progress.
 
@@ -151,12 +158,15 @@ def export_model(
         proof = _proof(source, sets, prove, report)
     refuse_overlap(representative.images, proof.images)
     warnings = _set_warnings(sets, representative.images, proof.images)
+    if on_images and isinstance(source, BroughtKeras | BroughtTflite):
+        seen = representative.images or proof.images
+        warnings += first_pass(source, seen, trust=trust_contract, report=report)
     tensors = _tensors(source, recipe, representative.images)
     made = make(source, recipe, tensors, form, report, method)
     flatbuffer = made.flatbuffer
     if min_runtime is not None:
         check_minimum_runtime(flatbuffer, min_runtime, str(out))
-    calibration = _calibration(recipe, sets, representative, tensors, method)
+    calibration = _calibration(source.contract, recipe, sets, representative, tensors, method)
     contract = file_contract(source, recipe, form, calibration, flatbuffer)
     check_recipe(flatbuffer, recipe, contract, str(out))
     with report.phase("Asking where it runs"):
@@ -259,6 +269,7 @@ def _tensors(
 
 
 def _calibration(
+    contract: AnyContract,
     recipe: Recipe,
     sets: Sets | None,
     representative: Sample,
@@ -270,12 +281,14 @@ def _calibration(
     images = representative.images
     if sets is None or not images:
         return {"method": method, "n": len(tensors), "on": "an even grid over the range"}
-    found = {
-        "method": method,
-        "n": len(images),
-        "positives": sum(p.image.label for p in images),
-        "images_sha256": list_digest(images),
-    }
+    labels = [p.image.label for p in images]
+    found: dict[str, Any] = {"method": method, "n": len(images)}
+    if isinstance(contract, LabelsContract):
+        names = contract.output.labels
+        found["labels"] = {name: labels.count(i) for i, name in enumerate(names)}
+    else:
+        found["positives"] = sum(labels)
+    found["images_sha256"] = list_digest(images)
     if sets.listed is not None:
         return {**found, "on": "a list of representative images"}
     return {

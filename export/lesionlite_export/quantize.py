@@ -17,7 +17,7 @@ from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.progress import Reporter
 from lesionlite_runtime.graph import Graph, read_graph
 
-_HEAD_OPERATORS = frozenset({"FULLY_CONNECTED"})
+_HEAD_OPERATORS = frozenset({"FULLY_CONNECTED", "LOGISTIC", "SOFTMAX"})
 _BODY_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
@@ -31,9 +31,10 @@ def scaling_of(graph: Graph) -> list[int]:
 
 
 def head_of(graph: Graph) -> list[int]:
-    """Numbers of the operators from the first fully connected layer behind the last convolution.
+    """Numbers of the operators from the head on, behind the last convolution.
 
-    A graph without convolutions has none.
+    It starts with the first fully connected layer, or the function of the scores where there is
+    none. A graph without convolutions has none.
     """
     names = [operator.name for operator in graph.operators]
     body = [i for i, name in enumerate(names) if name in _BODY_OPERATORS]

@@ -166,6 +166,8 @@ def _origin_warnings(source: Source, contract: AnyContract, file: str) -> tuple[
     origin = contract.provenance.network_sha256
     if origin == source.contract.provenance.network_sha256:
         return ()
+    if contract.provenance.recipe is None:
+        return (f"{file} was made by another converter, and does not say from what network",)
     return (
         f"{file} was made from another network ({origin[:12]}) than {source.path} "
         f"({source.contract.provenance.network_sha256[:12]}): this compares two models",
@@ -180,8 +182,9 @@ def _check_same_task(source: Source, contract: ImageContract, file: str) -> None
             "compare models of one kind",
             file,
         )
-    # The type of the pixels is the file's own affair: their values are the same.
-    if theirs.input != replace(contract.input, dtype=theirs.input.dtype, range=theirs.input.range):
+    # Name, type and order of the channels are the file's own affair: the photo's pixels are alike.
+    own = {name: getattr(theirs.input, name) for name in ("name", "dtype", "range", "color")}
+    if theirs.input != replace(contract.input, **own):
         raise UnusableInput(
             f"it wants other pixels than {source.path} (see `lesionlite inspect`)",
             "compare models with the same input",

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lesionlite_export.drawn import write_drawn_dataset
+from lesionlite_export.hub_cache import cache_place
 from lesionlite_export.keras_model import keras_outputs, load_keras, save_keras
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.parity import ScoreParity
@@ -26,7 +27,7 @@ from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.backbones.saved_models import INCEPTION_V3_URL
 from lesionlite_training.configuration import Settings
-from lesionlite_training.hub import cache_place, is_handle, resolve_handle
+from lesionlite_training.hub import is_handle, resolve_handle
 from lesionlite_training.lesion import Trained, train_lesion
 
 from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)

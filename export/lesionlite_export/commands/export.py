@@ -10,6 +10,8 @@ import click
 
 from lesionlite_export.calibration import DEFAULT_METHOD, METHODS
 from lesionlite_export.commands.options import (
+    allow_code_option,
+    contract_option,
     force_option,
     label_option,
     limits_option,
@@ -19,7 +21,7 @@ from lesionlite_export.commands.options import (
 )
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.make import INPUTS, Form
-from lesionlite_export.manifest import read_isic_split, read_manifest
+from lesionlite_export.manifest import checked_classes, read_isic_split, read_manifest
 from lesionlite_export.progress import reporter
 from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe, recipe_names
@@ -32,6 +34,7 @@ from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.contract import RegressionContract
 from lesionlite_runtime.contract_checks import VIEWS
+from lesionlite_runtime.draft import read_draft
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 
 EXPORT_SCHEMA = "lesionlite.export/1"
@@ -95,6 +98,13 @@ EXPORT_SCHEMA = "lesionlite.export/1"
 )
 @label_option
 @limits_option
+@contract_option
+@allow_code_option
+@click.option(
+    "--trust-contract",
+    is_flag=True,
+    help="With --contract: warn, and do not refuse, where the images speak against it.",
+)
 @click.option("--no-proof", is_flag=True, help="For trials: the file then says it is unproved.")
 @seed_option
 @force_option
@@ -116,6 +126,9 @@ def command(
     min_runtime: str | None,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
+    draft_path: Path | None,
+    allow_code: bool,
+    trust_contract: bool,
     no_proof: bool,
     seed: int,
     force: bool,
@@ -128,7 +141,8 @@ def command(
     returns an integer), and carries its contract. Representative images calibrate int8; proof
     images are those that both models are compared on. Outside the limits nothing is left at the
     output path, and the exit code is 3. MODEL may also be a float32 .tflite: no TensorFlow is
-    needed then.
+    needed then; and with --contract a .keras, .h5, .tflite or SavedModel that lesionlite did not
+    make.
 
     Example: lesionlite export model.keras --recipe int8 --data isic2017 --out model.int8.tflite
     """
@@ -139,7 +153,8 @@ def command(
         raise UsageError("--data stands for both sets", "leave out --representative and --proof")
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        source = load_source(model)
+        draft = None if draft_path is None else read_draft(draft_path)
+        source = load_source(model, draft, allow_code=allow_code)
         if views != "1":
             source = _with_views(source, int(views))
     contract, sets = source.contract, None
@@ -148,7 +163,9 @@ def command(
         sets = (
             _manifest_sets(representative, None if no_proof else proof, len(contract.output.labels))
             if data is None
-            else _folder_sets(data, classes, not no_proof)
+            else _folder_sets(
+                data, checked_classes(classes, len(contract.output.labels)), not no_proof
+            )
         )
     if sets is not None:
         sets = replace(sets, size=representative_size, seed=seed, listed=listed)
@@ -162,6 +179,7 @@ def command(
         prove=not no_proof,
         method=method,
         min_runtime=min_runtime,
+        trust_contract=trust_contract,
         force=force,
         report=report,
     )

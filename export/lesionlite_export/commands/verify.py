@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from lesionlite_export.commands.options import (
+    allow_code_option,
+    contract_option,
     force_option,
     label_option,
     limits_option,
@@ -17,7 +19,7 @@ from lesionlite_export.commands.options import (
 from lesionlite_export.gate import AnyParity, judge, parse_limits
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
-from lesionlite_export.source import load_source
+from lesionlite_export.source import load_reference
 from lesionlite_export.verification import verify_model
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
@@ -35,6 +37,8 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @click.argument("tflite", metavar="MODEL.tflite", type=path_type)
 @click.option("--data", type=path_type, help="Manifest CSV, or a folder in ISIC layout (valid).")
 @click.option("--csv", "csv_path", type=path_type, help="Write both scores of each image there.")
+@contract_option
+@allow_code_option
 @label_option
 @limits_option
 @backend_option
@@ -47,6 +51,8 @@ def command(
     tflite: Path,
     data: Path | None,
     csv_path: Path | None,
+    draft_path: Path | None,
+    allow_code: bool,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -70,7 +76,7 @@ def command(
         check_output_path(csv_path, force)
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        source = load_source(model)
+        source = load_reference(model, tflite, draft_path, allow_code=allow_code)
     verified = verify_model(
         source,
         tflite,
