@@ -15,12 +15,12 @@ import click
 import numpy as np
 from scipy.special import expit
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import auc, operating_point
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.evaluation.figures import Figures, measure
 from lesionlite_training.evaluation.predictive import predictive_values
 from lesionlite_training.evaluation.resampling import SENSITIVITIES, Weighted, specificity_at
-from lesionlite_training.evaluation.sample import Sample
 
 POPULATION = 400_000
 THRESHOLD = 0.15

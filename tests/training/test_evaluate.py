@@ -16,6 +16,7 @@ import pytest
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.rendering import interval_text
 from lesionlite_export.representative import PreparedImage, list_digest, prepare
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import interval_json
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.cli import main
@@ -33,7 +34,6 @@ from lesionlite_training.evaluation.figures import measure
 from lesionlite_training.evaluation.groups import by_class
 from lesionlite_training.evaluation.originals import SEEN, VERSIONS
 from lesionlite_training.evaluation.result import Evaluation
-from lesionlite_training.evaluation.sample import Sample
 
 MODEL = Path(__file__).parents[2] / "samples" / "lesion.keras"
 

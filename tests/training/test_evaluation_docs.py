@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 
+from lesionlite_export.groups import AGE_LIMITS, FEWEST
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.representative import Unusable
 from lesionlite_runtime.cli import ROUTES
@@ -24,7 +25,6 @@ from lesionlite_training.evaluation.csv_files import (
 from lesionlite_training.evaluation.degradations import DEGRADATIONS
 from lesionlite_training.evaluation.files import GALLERY, ROBUSTNESS
 from lesionlite_training.evaluation.gallery import PER_ROW
-from lesionlite_training.evaluation.groups import AGE_LIMITS, FEWEST
 from lesionlite_training.evaluation.originals import VERSIONS
 from lesionlite_training.evaluation.paired_rendering import (
     ORIGINALS_COLUMNS,

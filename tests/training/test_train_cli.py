@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesionlite_export.grouping import Grouping
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.representative import PreparedImage, Unusable
 from lesionlite_runtime.cli import main
@@ -33,7 +34,7 @@ from lesionlite_runtime.errors import UnusableInput
 from lesionlite_training import lesion, lesion_setup
 from lesionlite_training.backbones import efficientnet_lite0
 from lesionlite_training.calibration import Agreement, Calibration, Measured
-from lesionlite_training.folds import Grouping, OutOfFold
+from lesionlite_training.folds import OutOfFold
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lesionlite_export.grouping import GROUPINGS
 from lesionlite_runtime.codec import FieldFault, from_json
 from lesionlite_runtime.errors import UnusableInput, UsageError, printable
 from lesionlite_runtime.files import read_file
@@ -16,7 +17,6 @@ from lesionlite_runtime.resize import RESIZE_METHODS, check_choice
 from lesionlite_training.augment import get_augmentation
 from lesionlite_training.calibration import CALIBRATIONS
 from lesionlite_training.calibration import NONE as NO_CALIBRATION
-from lesionlite_training.folds import GROUPINGS
 from lesionlite_training.head import REGULARIZATION
 from lesionlite_training.threshold import DEFAULT_RULE, parse_rule
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lesionlite_export.grouping import LESION, PATIENT
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.representative import ImageTensor
 from lesionlite_runtime.errors import UnusableInput
-from lesionlite_training.folds import LESION, PATIENT
 
 
 def distinct_images(

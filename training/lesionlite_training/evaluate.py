@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lesionlite_export.manifest import Manifest
 from lesionlite_export.progress import Reporter, Silent
+from lesionlite_export.sample import cluster
 from lesionlite_export.scoring import score_images
 from lesionlite_runtime.classifier import check_threshold
 from lesionlite_runtime.contract import ClassifierContract
@@ -31,7 +32,6 @@ from lesionlite_training.evaluation.originals import (
 from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE, check_prevalence
 from lesionlite_training.evaluation.result import Evaluation, Scored, measure_scores
 from lesionlite_training.evaluation.robustness import measure_robustness
-from lesionlite_training.evaluation.sample import cluster
 from lesionlite_training.evaluation.scorer import open_scorer
 from lesionlite_training.threshold import choose_threshold, parse_rule
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.statistics import Labels, Scores
-from lesionlite_runtime.errors import UnusableInput, UsageError, printable
-from lesionlite_runtime.resize import check_choice
+from lesionlite_runtime.errors import UnusableInput, UsageError
 
 Folds = NDArray[np.int64]
-PATIENT, LESION, AUTO, NONE = "patient_id", "lesion_id", "auto", "none"
-GROUPINGS = (AUTO, PATIENT, LESION, NONE)
 
 
 @dataclass(frozen=True)
@@ -30,80 +25,6 @@ class OutOfFold:
     scores: Scores
     folds: Folds
     views: Mapping[int, Scores] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Which images must stay in one fold.
-
-    Attributes:
-        by: the columns that the groups come from; empty where every image is its own.
-        groups: the group of each image; images of equal groups belong together.
-        without_id: how many images have no id in those columns, each a group of its own.
-    """
-
-    by: tuple[str, ...]
-    groups: tuple[str, ...]
-    without_id: int
-
-    @property
-    def count(self) -> int:
-        """Number of groups."""
-        return len(set(self.groups))
-
-    @property
-    def note(self) -> str:
-        """What the folds are grouped by, for people."""
-        if not self.by:
-            return "folds: no groups, every image for itself"
-        rest = f"; {self.without_id} without an id, each for itself" if self.without_id else ""
-        return (
-            f"folds: grouped by {' and '.join(self.by)}, {self.count} groups of "
-            f"{len(self.groups)} images{rest}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The record for the contract."""
-        return {"by": list(self.by), "groups": self.count, "without_id": self.without_id}
-
-
-def groups_of(images: Sequence[LabelledImage], by: str = AUTO) -> Grouping:
-    """The groups that the manifest's facts put ``images`` into.
-
-    Args:
-        images: of one manifest.
-        by: ``patient_id`` or ``lesion_id``: that column alone. ``auto``: the patient where it is
-            known, of the image or of another one of its lesion, else the lesion where that is.
-            ``none``: no groups. An image without an id is a group of its own.
-
-    Raises:
-        UnusableInput: when no image has an id in the column that is asked for, or a lesion has two
-            patients.
-        UsageError: for another ``by``.
-    """
-    check_choice("grouping", by, GROUPINGS)
-    patient_of = _patients_of_lesions(images)
-    if by == NONE:
-        return Grouping((), tuple(f"image {i}" for i in range(len(images))), 0)
-    columns = (PATIENT, LESION) if by == AUTO else (by,)
-    used = tuple(c for c in columns if any(c in image.facts for image in images))
-    if not used and by != AUTO:
-        raise UnusableInput(
-            f"no image has a {by}", f"fill the column {by} of the manifest, or pass --group none"
-        )
-    groups, without_id = [], 0
-    for i, image in enumerate(images):
-        patient, lesion = (image.facts.get(c) if c in columns else None for c in (PATIENT, LESION))
-        if patient is None and lesion is not None and by == AUTO:
-            patient = patient_of.get(lesion)
-        if patient is not None:
-            groups.append(f"{PATIENT} {patient}")
-        elif lesion is not None:
-            groups.append(f"{LESION} {lesion}")
-        else:
-            groups.append(f"image {i}")
-            without_id += 1
-    return Grouping(used, tuple(groups), without_id if used else 0)
 
 
 def assign_folds(
@@ -169,28 +90,6 @@ def check_folds(labels: Labels, fold_of: Folds, groups: Sequence[str] | None = N
                 f"the group {group!r} stands in two folds, {first[group]} and {fold}",
                 "put all its images into one",
             )
-
-
-def _patients_of_lesions(images: Sequence[LabelledImage]) -> dict[str, str]:
-    """The patient of each lesion that has one.
-
-    Raises:
-        UnusableInput: when a lesion has two.
-    """
-    patients: dict[str, str] = {}
-    for image in images:
-        lesion, patient = image.facts.get(LESION), image.facts.get(PATIENT)
-        if lesion is None or patient is None:
-            continue
-        known = patients.setdefault(lesion, patient)
-        if known != patient:
-            raise UnusableInput(
-                f"the lesion {printable(lesion)} is of the patient {printable(known)} in one line "
-                f"and of {printable(patient)} in the line of this image",
-                "correct the ids in the manifest",
-                image.path,
-            )
-    return patients
 
 
 def _check_counts(labels: Labels, folds: int, members: NDArray[np.intp], what: str) -> None:

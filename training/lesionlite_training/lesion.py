@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite_export.grouping import Grouping
 from lesionlite_export.keras_model import check_keras_path, save_keras
 from lesionlite_export.manifest import Manifest
 from lesionlite_export.progress import Reporter, Silent
@@ -26,7 +27,7 @@ from lesionlite_training.calibration import (
 from lesionlite_training.configuration import Settings
 from lesionlite_training.features import features_of
 from lesionlite_training.fine_tuning import fine_tune
-from lesionlite_training.folds import Grouping, OutOfFold
+from lesionlite_training.folds import OutOfFold
 from lesionlite_training.head import Head, fit_head, out_of_fold
 from lesionlite_training.lesion_contract import lesion_contract, training_record
 from lesionlite_training.lesion_setup import Run, Setup, open_plan, set_up

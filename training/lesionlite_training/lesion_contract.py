@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lesionlite_export.grouping import Grouping
 from lesionlite_export.representative import ImageTensor, list_digest
 from lesionlite_export.statistics import Labels
 from lesionlite_export.tools import tool_versions
@@ -20,7 +21,6 @@ from lesionlite_runtime.contract_fields import (
 from lesionlite_training.backbones import Backbone
 from lesionlite_training.calibration import Measured
 from lesionlite_training.configuration import Settings
-from lesionlite_training.folds import Grouping
 
 UNKNOWN_DIGEST = "0" * 64
 FROZEN = "frozen backbone, logistic head on four flips of each image"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite_export.grouping import Grouping, groups_of
 from lesionlite_export.keras_model import network_sha256
 from lesionlite_export.manifest import Manifest
 from lesionlite_export.noise import native_noise_logged
@@ -22,7 +23,7 @@ from lesionlite_training.configuration import FineTuning, Settings
 from lesionlite_training.distinct import distinct_images
 from lesionlite_training.features import features_of
 from lesionlite_training.fine_tuning import Plan, TrainingSet
-from lesionlite_training.folds import Folds, Grouping, assign_folds, groups_of
+from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
 from lesionlite_training.networks import scaled_backbone

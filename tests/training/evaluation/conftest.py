@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.sample import Sample, cluster
 from lesionlite_training.evaluation.figures import measure
 from lesionlite_training.evaluation.groups import by_class, by_column
 from lesionlite_training.evaluation.origin import CONTRACT, ThresholdOrigin
 from lesionlite_training.evaluation.result import Evaluation
-from lesionlite_training.evaluation.sample import Sample, cluster
 
 THRESHOLD = 0.3
 Maker = Callable[[Sequence[LabelledImage], Sequence[float]], Evaluation]

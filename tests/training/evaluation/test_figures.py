@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import Labels, Scores
 from lesionlite_training.evaluation.figures import (
     measure,
     partial_auc,
     specificity_where,
 )
-from lesionlite_training.evaluation.sample import Sample
 
 # Sorted by score: 0.9 and 0.8 of label 1, 0.7 of label 0, 0.5 of 1, 0.45 of 0, 0.4 of 1, 0.3 of 0,
 # 0.2 of 1, 0.1 and 0.05 of 0.

@@ -7,52 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lesionlite_export.groups import FEWEST
 from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import auc, proportion
 from lesionlite_training.evaluation.figures import measure
-from lesionlite_training.evaluation.groups import (
-    FEWEST,
-    by_class,
-    by_column,
-    group_of,
-    too_few_warnings,
-)
-from lesionlite_training.evaluation.sample import Sample
+from lesionlite_training.evaluation.groups import by_class, by_column, too_few_warnings
 
 
 def image(number: int, label: int = 0, name: str = "", **facts: str) -> LabelledImage:
     return LabelledImage(Path(f"{number}.jpg"), label, name, facts)
-
-
-@pytest.mark.parametrize(
-    ("age", "band"),
-    [
-        ("0", "<30"),
-        ("29.9", "<30"),
-        ("30", "30-44"),
-        ("44", "30-44"),
-        ("45", "45-59"),
-        ("59.5", "45-59"),
-        ("60", "60-74"),
-        ("75", "75+"),
-        (" 101 ", "75+"),
-        ("", "unknown"),
-        ("unknown", "unknown"),
-        ("old", "unknown"),
-        ("85+", "unknown"),
-        ("-3", "unknown"),
-        ("nan", "unknown"),
-        ("inf", "unknown"),
-    ],
-)
-def test_bands_of_ages(age: str, band: str) -> None:
-    assert group_of(image(0, age=age), "age") == band
-
-
-def test_other_groups_are_named_as_they_stand() -> None:
-    assert group_of(image(0, site="Lower extremity "), "site") == "Lower extremity"
-    assert group_of(image(0, site="Unknown"), "site") == "unknown"
-    assert group_of(image(0), "sex") == "unknown"
 
 
 @pytest.fixture

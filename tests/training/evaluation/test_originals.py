@@ -13,6 +13,7 @@ from PIL import Image
 
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Silent
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import Scores
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput
@@ -25,7 +26,6 @@ from lesionlite_training.evaluation.originals import (
 )
 from lesionlite_training.evaluation.paired import compare
 from lesionlite_training.evaluation.robustness import network_input
-from lesionlite_training.evaluation.sample import Sample
 
 THRESHOLD = 0.5
 SMALL = 64

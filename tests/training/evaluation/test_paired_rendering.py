@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lesionlite_export.sample import Sample
 from lesionlite_training.evaluation.degradations import DEGRADATIONS
 from lesionlite_training.evaluation.originals import VERSIONS, Originals, VersionFigures
 from lesionlite_training.evaluation.paired import PairedFigures, compare
@@ -19,7 +20,6 @@ from lesionlite_training.evaluation.paired_rendering import (
 from lesionlite_training.evaluation.rendering import print_evaluation
 from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.robustness import DegradedFigures, Robustness
-from lesionlite_training.evaluation.sample import Sample
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 BEFORE = np.array([0.9, 0.8, 0.5, 0.2, 0.7, 0.5, 0.3, 0.2, 0.1, 0.0])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lesionlite_export.sample import Sample
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import UsageError
 from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE, predictive_values
-from lesionlite_training.evaluation.sample import Sample
 
 Z = 1.959963984540054
 

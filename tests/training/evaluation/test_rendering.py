@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from lesionlite_export.rendering import interval_text
+from lesionlite_export.sample import Clustering
 from lesionlite_training.evaluation.figures import measure
 from lesionlite_training.evaluation.origin import OPTION, THESE_SCORES, THIS_DATA, ThresholdOrigin
 from lesionlite_training.evaluation.rendering import head_lines, print_evaluation
 from lesionlite_training.evaluation.result import Evaluation
-from lesionlite_training.evaluation.sample import Clustering
 
 
 @pytest.fixture

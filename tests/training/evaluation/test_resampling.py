@@ -17,6 +17,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import Labels, Scores, auc_difference
 from lesionlite_training.evaluation.figures import partial_auc
 from lesionlite_training.evaluation.resampling import (
@@ -28,7 +29,6 @@ from lesionlite_training.evaluation.resampling import (
     intervals,
     specificity_at,
 )
-from lesionlite_training.evaluation.sample import Sample
 
 THRESHOLD = 0.45
 

@@ -11,6 +11,7 @@ import pytest
 
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Silent
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import Scores
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.contract_fields import ImageInput
@@ -23,7 +24,6 @@ from lesionlite_training.evaluation.robustness import (
     measure_robustness,
     network_input,
 )
-from lesionlite_training.evaluation.sample import Sample
 from lesionlite_training.evaluation.scorer import open_scorer
 
 T = TypeVar("T")

@@ -11,12 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lesionlite_export.sample import Sample
 from lesionlite_training.evaluation.degradations import DEGRADATIONS
 from lesionlite_training.evaluation.paired import compare
 from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.robustness import DegradedFigures, Robustness
 from lesionlite_training.evaluation.robustness_plot import robustness_plot
-from lesionlite_training.evaluation.sample import Sample
 
 
 @pytest.fixture

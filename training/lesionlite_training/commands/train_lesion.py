@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lesionlite_export.commands.options import parse_labels, path_type
+from lesionlite_export.grouping import GROUPINGS
 from lesionlite_export.manifest import DEFAULT_CLASSES
 from lesionlite_export.progress import reporter
 from lesionlite_runtime.codec import json_line
@@ -28,7 +29,6 @@ from lesionlite_training.commands.tuning_options import (
 )
 from lesionlite_training.configuration import SIZES, Settings, read_configuration
 from lesionlite_training.evaluation.csv_files import check_image_ids
-from lesionlite_training.folds import GROUPINGS
 from lesionlite_training.history_plot import history_png, read_histories
 from lesionlite_training.labels import training_set
 from lesionlite_training.lesion_setup import Run

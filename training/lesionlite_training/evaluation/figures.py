@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import Operating, auc, interval_json, operating_point, share
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.calibration import agreement
@@ -18,7 +19,6 @@ from lesionlite_training.evaluation.resampling import (
     intervals,
     specificity_at,
 )
-from lesionlite_training.evaluation.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from lesionlite_export.groups import FEWEST, SUBGROUP_COLUMNS, UNKNOWN, group_of, group_order
 from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import auc, interval_json, share
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.evaluation.figures import Figures, measure
-from lesionlite_training.evaluation.sample import Sample
-
-SUBGROUP_COLUMNS = ("age", "sex", "site", "skin_type")
-AGE_LIMITS = (30, 45, 60, 75)
-"""The years that a new band of ages begins with."""
-AGE_BANDS = (
-    f"<{AGE_LIMITS[0]}",
-    *(f"{low}-{high - 1}" for low, high in pairwise(AGE_LIMITS)),
-    f"{AGE_LIMITS[-1]}+",
-)
-UNKNOWN = "unknown"
-FEWEST = 10
-"""With fewer images of a label than this, a group's figures say too little to compare."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +104,9 @@ def by_column(
         names = np.array([group_of(image, column) for image in images])
         found[column] = tuple(
             Subgroup(name, measure(sample.where(names == name), threshold, prevalence))
-            for name in sorted(map(str, np.unique(names)), key=_place)
+            for name in sorted(map(str, np.unique(names)), key=group_order)
         )
     return found
-
-
-def group_of(image: LabelledImage, column: str) -> str:
-    """The group of ``image`` by ``column``; an age that is no number of years is unknown."""
-    value = image.facts.get(column, "").strip()
-    if not value or value.casefold() == UNKNOWN:
-        return UNKNOWN
-    return _age_band(value) if column == "age" else value
 
 
 def too_few_warnings(subgroups: Mapping[str, Sequence[Subgroup]]) -> Iterator[str]:
@@ -141,18 +120,3 @@ def too_few_warnings(subgroups: Mapping[str, Sequence[Subgroup]]) -> Iterator[st
                 for group in small
             )
             yield f"too few images by {column} to compare figures: {listed}"
-
-
-def _age_band(value: str) -> str:
-    try:
-        age = float(value)
-    except ValueError:
-        return UNKNOWN
-    if not math.isfinite(age) or age < 0:
-        return UNKNOWN
-    return AGE_BANDS[sum(age >= limit for limit in AGE_LIMITS)]
-
-
-def _place(name: str) -> tuple[bool, int, str]:
-    """Bands of ages by age, other groups by name, what is not known last."""
-    return name == UNKNOWN, AGE_BANDS.index(name) if name in AGE_BANDS else 0, name

@@ -12,6 +12,7 @@ import numpy as np
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import Unusable
+from lesionlite_export.sample import Sample, cluster
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, UnusableInput, printable
 from lesionlite_runtime.photos import image_files
@@ -19,7 +20,6 @@ from lesionlite_runtime.pixels import decode, resize
 from lesionlite_training.evaluation.degradations import Pixels, jpeg
 from lesionlite_training.evaluation.paired import PairedFigures, compare
 from lesionlite_training.evaluation.robustness import network_input
-from lesionlite_training.evaluation.sample import Sample, cluster
 from lesionlite_training.evaluation.scorer import Score
 
 QUALITY = 75

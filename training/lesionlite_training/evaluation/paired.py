@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import (
     Operating,
     Scores,
@@ -18,7 +19,6 @@ from lesionlite_export.statistics import (
 )
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.evaluation.resampling import drawn_auc_difference
-from lesionlite_training.evaluation.sample import Sample
 
 
 @dataclass(frozen=True)

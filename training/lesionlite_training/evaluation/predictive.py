@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import CONFIDENCE, effective_n
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import UsageError
-from lesionlite_training.evaluation.sample import Sample
 
 DEFAULT_PREVALENCE = 0.025
 """36 melanomas in 1,436 pigmented lesions of general practice that could not at once be called

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import CONFIDENCE, Scores
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.calibration import BINS
-from lesionlite_training.evaluation.sample import Sample
 
 DRAWS = 2000
 SEED = 0

@@ -11,6 +11,7 @@ import numpy as np
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import Unusable
+from lesionlite_export.sample import Clustering, Sample, cluster
 from lesionlite_export.statistics import Scores
 from lesionlite_training.evaluation.figures import Figures, measure
 from lesionlite_training.evaluation.groups import (
@@ -23,7 +24,6 @@ from lesionlite_training.evaluation.groups import (
 from lesionlite_training.evaluation.origin import ThresholdOrigin
 from lesionlite_training.evaluation.originals import Originals
 from lesionlite_training.evaluation.robustness import Robustness
-from lesionlite_training.evaluation.sample import Clustering, Sample, cluster
 
 EVALUATION_SCHEMA = "lesionlite.evaluation/1"
 

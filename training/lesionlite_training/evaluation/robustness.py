@@ -10,11 +10,11 @@ import numpy as np
 
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Reporter
+from lesionlite_export.sample import Sample
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.pixels import decode, image_tensor
 from lesionlite_training.evaluation.degradations import Degradation, Pixels
 from lesionlite_training.evaluation.paired import PairedFigures, compare
-from lesionlite_training.evaluation.sample import Sample
 from lesionlite_training.evaluation.scorer import Score
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.grouping import groups_of
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.statistics import Clusters, Labels, Scores
-from lesionlite_training.folds import groups_of
 
 
 @dataclass(frozen=True)

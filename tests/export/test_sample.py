@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.sample import Sample, cluster
 from lesionlite_runtime.errors import UnusableInput
-from lesionlite_training.evaluation.sample import Sample, cluster
 
 
 def images(*facts: dict[str, str]) -> list[LabelledImage]:
