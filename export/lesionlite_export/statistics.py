@@ -81,21 +81,20 @@ def share(hits: NDArray[np.bool_], clusters: Clusters | None = None) -> Interval
     return Interval(count / n, low, high)
 
 
-def effective_n(hits: NDArray[np.bool_], clusters: Clusters) -> float:
-    """How many independent images say as much of a share as these do in their clusters.
+def effective_n(values: NDArray[Any], clusters: Clusters) -> float:
+    """How many independent images say as much of the mean of ``values`` as these in their clusters.
 
-    The number of images over the design effect, the variance of the share as a ratio estimator over
+    The number of images over the design effect, the variance of the mean as a ratio estimator over
     that of independent images (Rao and Scott 1992, Biometrics 48:577); n at most. Both variances
     are taken without the factor m / (m - 1) for m clusters, so that clusters of one image give n.
     Where all images agree nothing shows how alike those of a cluster are: each cluster counts once.
     """
-    n, value = len(hits), float(hits.mean())
+    n, deviations = len(values), values - float(values.mean())
     _, places = np.unique(clusters, return_inverse=True)
-    if value in (0.0, 1.0):
+    if np.ptp(values.astype(np.float64)) == 0:
         return float(places.max() + 1)
-    deviations = np.bincount(places, hits - value)
-    spread = float(np.sum(deviations**2))
-    return min(float(n), value * (1 - value) * n**2 / spread) if spread > 0 else float(n)
+    spread = float(np.sum(np.bincount(places, deviations) ** 2))
+    return min(float(n), n * float(np.sum(deviations**2)) / spread) if spread > 0 else float(n)
 
 
 def operating_point(
@@ -134,15 +133,22 @@ def auc(labels: Labels, scores: Scores, clusters: Clusters | None = None) -> Int
     return Interval(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def auc_difference(labels: Labels, scores: Scores, reference: Scores) -> tuple[float, float, float]:
+def auc_difference(
+    labels: Labels, scores: Scores, reference: Scores, clusters: Clusters | None = None
+) -> tuple[float, float, float]:
     """AUC of ``scores`` less that of ``reference``, paired by DeLong: (value, low, high).
 
-    The interval is cut off at -1 and 1.
+    In clusters the variances and the covariance are those of Obuchowski 1997. The interval is cut
+    off at -1 and 1.
     """
     value, cases, controls = _components(labels, scores)
     value_ref, cases_ref, controls_ref = _components(labels, reference)
     difference = value - value_ref
-    variance = _variance(cases - cases_ref, controls - controls_ref, largest=1.0)
+    cases, controls = cases - cases_ref, controls - controls_ref
+    if clusters is None:
+        variance = _variance(cases, controls, largest=1.0)
+    else:
+        variance = _clustered_variance(difference, cases, controls, labels, clusters, largest=1.0)
     half = _quantile() * float(np.sqrt(variance))
     return difference, max(-1.0, difference - half), min(1.0, difference + half)
 
@@ -168,15 +174,23 @@ def _variance(cases: Scores, controls: Scores, largest: float = 0.25) -> float:
 
 
 def _clustered_variance(
-    value: float, cases: Scores, controls: Scores, labels: Labels, clusters: Clusters
+    value: float,
+    cases: Scores,
+    controls: Scores,
+    labels: Labels,
+    clusters: Clusters,
+    largest: float = 0.25,
 ) -> float:
-    """Obuchowski's variance of an AUC; the most it can be where one cluster says nothing."""
+    """Obuchowski's variance of an AUC, or of a difference of two by that of their components.
+
+    ``largest``, the most it can be, where one cluster says nothing.
+    """
     _, places = np.unique(clusters, return_inverse=True)
     size = int(places.max()) + 1
     of_cases, of_controls = places[labels == 1], places[labels != 1]
     with_cases, with_controls = len(np.unique(of_cases)), len(np.unique(of_controls))
     if with_cases < 2 or with_controls < 2:
-        return 0.25
+        return largest
     x = np.bincount(of_cases, cases - value, size)
     y = np.bincount(of_controls, controls - value, size)
     m, n = len(cases), len(controls)

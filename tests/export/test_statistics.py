@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -228,6 +230,44 @@ def slow_obuchowski(labels: Labels, scores: Scores, clusters: Clusters) -> float
     return s10 / m + s01 / n + 2 * s11 / (m * n)
 
 
+def slow_paired_obuchowski(
+    labels: Labels, first: Scores, second: Scores, clusters: Clusters
+) -> float:
+    """The variance of a difference of two areas by the variances and the covariance of her paper.
+
+    The covariance has the sums of products of both readers in place of the squares.
+    """
+
+    def sums(scores: Scores) -> tuple[dict[int, float], dict[int, float]]:
+        v10, v01 = slow_components(labels, scores)
+        area = sum(v10) / len(v10)
+        of_cases, of_controls = clusters[labels == 1].tolist(), clusters[labels == 0].tolist()
+        names = set(clusters.tolist())
+        return (
+            {
+                c: sum(v - area for v, at in zip(v10, of_cases, strict=True) if at == c)
+                for c in names
+            },
+            {
+                c: sum(v - area for v, at in zip(v01, of_controls, strict=True) if at == c)
+                for c in names
+            },
+        )
+
+    def covariance(left: Scores, right: Scores) -> float:
+        (x, y), (u, v) = sums(left), sums(right)
+        m, n = int((labels == 1).sum()), int((labels == 0).sum())
+        i10 = len(set(clusters[labels == 1].tolist()))
+        i01 = len(set(clusters[labels == 0].tolist()))
+        i = len(x)
+        s10 = i10 / ((i10 - 1) * m) * sum(x[c] * u[c] for c in x)
+        s01 = i01 / ((i01 - 1) * n) * sum(y[c] * v[c] for c in x)
+        s11 = i / (i - 1) * sum(x[c] * v[c] + u[c] * y[c] for c in x)
+        return s10 / m + s01 / n + s11 / (m * n)
+
+    return covariance(first, first) + covariance(second, second) - 2 * covariance(first, second)
+
+
 @pytest.mark.parametrize(("reader", "area", "error"), [(0, 0.9837, 0.0108), (1, 0.9852, 0.0097)])
 def test_a_clustered_auc_as_published(reader: int, area: float, error: float) -> None:
     """Areas and standard errors of the example of Obuchowski 1997 (Biometrics 53:567)."""
@@ -254,13 +294,55 @@ def test_a_clustered_interval_is_obuchowskis_by_the_definition(
     assert found.high == pytest.approx(min(1.0, found.value + Z * variance**0.5), abs=1e-6)
 
 
+@settings(deadline=None, max_examples=200)
+@given(clustered(), st.randoms(use_true_random=False))
+def test_a_clustered_difference_is_obuchowskis_by_the_definition(
+    data: tuple[Labels, Scores, Clusters], shuffler: Random
+) -> None:
+    labels, scores, clusters = data
+    reference = np.array(shuffler.sample(scores.tolist(), len(scores)))
+    value, low, high = auc_difference(labels, scores, reference, clusters)
+    few = min(len(np.unique(clusters[labels == label])) for label in (0, 1)) < 2
+    variance = 1.0
+    if not few:
+        variance = max(0.0, slow_paired_obuchowski(labels, scores, reference, clusters))
+    wanted = roc_auc_score(labels, scores) - roc_auc_score(labels, reference)
+    assert value == pytest.approx(wanted, abs=1e-12)
+    assert low == pytest.approx(max(-1.0, wanted - Z * variance**0.5), abs=1e-6)
+    assert high == pytest.approx(min(1.0, wanted + Z * variance**0.5), abs=1e-6)
+
+
+def test_a_clustered_difference_is_as_wide_as_a_resampling_of_clusters_says() -> None:
+    """A bootstrap of whole patients, written here alone, on the areas of scikit-learn."""
+    generator = np.random.default_rng(5)
+    sizes = generator.integers(1, 5, 120)
+    clusters = np.repeat(np.arange(120), sizes)
+    n = len(clusters)
+    labels = (generator.random(n) < np.repeat(generator.beta(1, 2, 120), sizes)).astype(np.int64)
+    shared = np.repeat(generator.normal(0, 0.1, 120), sizes)
+    reference = np.clip(generator.normal(0.4 + 0.15 * labels, 0.2), 0, 1)
+    scores = np.clip(reference + shared + generator.normal(0, 0.03, n), 0, 1)
+    members = [np.flatnonzero(clusters == number) for number in range(120)]
+    drawn = []
+    for _ in range(600):
+        rows = np.concatenate([members[i] for i in generator.integers(120, size=120)])
+        pair = [roc_auc_score(labels[rows], side[rows]) for side in (scores, reference)]
+        drawn.append(pair[0] - pair[1])
+    _, low, high = auc_difference(labels, scores, reference, clusters)
+    assert (high - low) / (2 * Z) == pytest.approx(np.std(drawn), rel=0.1)
+    _, loose_low, loose_high = auc_difference(labels, scores, reference)
+    assert high - low > 1.2 * (loose_high - loose_low)
+
+
 @settings(deadline=None)
 @given(labelled(least=2))
 def test_clusters_of_one_image_change_nothing(data: tuple[Labels, Scores, Scores]) -> None:
-    labels, scores, _ = data
+    labels, scores, reference = data
     alone = np.random.default_rng(0).permutation(len(labels)) * 7
     found, wanted = auc(labels, scores, alone), auc(labels, scores)
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-7)
+    pair = auc_difference(labels, scores, reference, alone)
+    assert pair == pytest.approx(auc_difference(labels, scores, reference), abs=1e-7)
     hits = scores >= 0.5
     one, other = share(hits, alone), proportion(int(hits.sum()), len(hits))
     if 0 < one.value < 1:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
+from lesionlite_export.paired_statistics import Difference
 from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import auc, auc_difference, operating_point, proportion
-from lesionlite_training.evaluation.paired import Difference, compare
+from lesionlite_training.evaluation.paired import compare
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 BEFORE = np.array([0.9, 0.8, 0.5, 0.2, 0.7, 0.5, 0.3, 0.2, 0.1, 0.0])

@@ -18,14 +18,13 @@ from sklearn.metrics import (
 )
 
 from lesionlite_export.sample import Sample
-from lesionlite_export.statistics import Labels, Scores, auc_difference
+from lesionlite_export.statistics import Labels, Scores
 from lesionlite_training.evaluation.figures import partial_auc
 from lesionlite_training.evaluation.resampling import (
     LARGEST,
     MEASURES,
     NEED_BOTH_LABELS,
     Weighted,
-    drawn_auc_difference,
     intervals,
     specificity_at,
 )
@@ -204,28 +203,3 @@ def test_scores_that_are_no_probabilities_have_a_calibration_error() -> None:
     sample = Sample(labels, np.minimum(1.0, scores + 0.3))
     found = intervals(sample, THRESHOLD, values(sample))["expected_calibration_error"]
     assert 0.1 < found.low <= 0.3 <= found.high
-
-
-def test_the_area_is_scikit_learns_for_any_weights() -> None:
-    rng = np.random.default_rng(2)
-    labels = rng.integers(0, 2, 40)
-    scores = rng.integers(0, 12, 40) / 12  # many ties
-    weights = rng.integers(0, 4, (5, 40)).astype(float)
-    found = Weighted(Sample(labels, scores), 0.5).aucs(weights)
-    wanted = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
-    assert found == pytest.approx(wanted)
-
-
-def test_the_difference_of_two_areas_is_drawn_in_pairs() -> None:
-    """As wide as DeLong's where each image is a cluster of its own, and none for equal scores."""
-    rng = np.random.default_rng(4)
-    labels = np.arange(200) % 4 // 3
-    before = np.clip(rng.normal(0.3 + 0.2 * labels, 0.2), 0, 1)
-    after = np.clip(before + rng.normal(0, 0.1, 200), 0, 1)
-    alone = Sample(labels, before, np.arange(200))
-    found, wanted = drawn_auc_difference(alone, after), auc_difference(labels, after, before)
-    assert found[0] == pytest.approx(wanted[0])
-    assert found[2] - found[1] == pytest.approx(wanted[2] - wanted[1], rel=0.1)
-    assert drawn_auc_difference(alone, before) == (0, 0, 0)
-    one_patient = Sample(labels, before, labels)  # all cases are of one, all controls of another
-    assert drawn_auc_difference(one_patient, after)[1:] == (-1, 1)

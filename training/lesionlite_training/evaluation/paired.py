@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite_export.paired_statistics import Difference, rank_correlation
 from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import (
     Operating,
@@ -18,20 +19,6 @@ from lesionlite_export.statistics import (
     share,
 )
 from lesionlite_runtime.contract_fields import Interval
-from lesionlite_training.evaluation.resampling import drawn_auc_difference
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of two AUCs with its 95 % interval, all within -1 to 1."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """The fields as JSON."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
@@ -123,7 +110,9 @@ def compare(reference: Sample, scores: Scores, threshold: float) -> PairedFigure
         n=len(labels),
         positives=int(positive.sum()),
         auc=auc(labels, scores, clusters) if both else None,
-        auc_difference=_auc_difference(reference, scores) if both else None,
+        auc_difference=Difference(*auc_difference(labels, scores, reference.scores, clusters))
+        if both
+        else None,
         operating=operating_point(labels, scores, threshold, clusters),
         flip_rate=share(flipped, clusters),
         flips=int(flipped.sum()),
@@ -132,20 +121,5 @@ def compare(reference: Sample, scores: Scores, threshold: float) -> PairedFigure
         mean_difference=float(np.abs(differences).mean()),
         max_difference=float(np.abs(differences).max()),
         bias=float(differences.mean()),
-        rank_correlation=_rank_correlation(reference.scores, scores),
+        rank_correlation=rank_correlation(reference.scores, scores),
     )
-
-
-def _auc_difference(reference: Sample, scores: Scores) -> Difference:
-    """By DeLong; where images stand in clusters, by the bootstrap of whole ones."""
-    if reference.clusters is None:
-        return Difference(*auc_difference(reference.labels, scores, reference.scores))
-    return Difference(*drawn_auc_difference(reference, scores))
-
-
-def _rank_correlation(first: Scores, second: Scores) -> float | None:
-    from scipy.stats import spearmanr
-
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(spearmanr(first, second).statistic)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lesionlite_export.paired_statistics import Difference
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_training.evaluation.originals import Originals
-from lesionlite_training.evaluation.paired import Difference, PairedFigures
+from lesionlite_training.evaluation.paired import PairedFigures
 from lesionlite_training.evaluation.robustness import Robustness
 from lesionlite_training.evaluation.tables import add_row, interval_text, plain_table
 

@@ -7,7 +7,6 @@ for each resampling of the images.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,15 +89,6 @@ class Weighted:
                 "expected_calibration_error": np.abs(weights @ self._bins).sum(1) / total,
             }
 
-    def aucs(self, weights: Floats) -> Floats:
-        """The area under the ROC curve for each row of ``weights``, NaN for a row of one label."""
-        _, _, found, wrong = self._counts(weights)
-        with np.errstate(invalid="ignore"):
-            heights = (found + np.c_[np.zeros(len(found)), found[:, :-1]]) / 2
-            widths = np.diff(wrong, axis=1, prepend=0.0)
-            area: Floats = np.sum(widths * heights, axis=1) / (found[:, -1] * wrong[:, -1])
-        return area
-
     def _counts(self, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Weights of cases and controls by descending score, and their sums from each score on."""
         weights = weights[:, self._order]
@@ -130,22 +120,6 @@ def intervals(sample: Sample, threshold: float, values: Mapping[str, float]) -> 
             low, high = _for_calibration_error(sample, value, low, high)
         found[name] = Interval(value, max(0.0, min(low, value)), min(most, max(high, value)))
     return found
-
-
-def drawn_auc_difference(reference: Sample, scores: Scores) -> tuple[float, float, float]:
-    """AUC of ``scores`` less that of ``reference``, a sample of both labels: (value, low, high).
-
-    Both are of the same draws of images, or of whole clusters where there are any. Where a label
-    has fewer than two clusters the interval is -1 to 1.
-    """
-    pair = [Weighted(reference, 0.0), Weighted(replace(reference, scores=scores), 0.0)]
-    once = np.ones((1, len(scores)))
-    value = float(pair[1].aucs(once)[0] - pair[0].aucs(once)[0])
-    if _clusters_of_rarest(reference, True) < 2:
-        return value, -1.0, 1.0
-    drawn = [pair[1].aucs(weights) - pair[0].aucs(weights) for weights in _drawn_weights(reference)]
-    low, high = _percentiles(np.concatenate(drawn))
-    return value, min(low, value), max(high, value)
 
 
 def _percentiles(drawn: Floats) -> tuple[float, float]:
