@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.statistics import (
+    Clusters,
     Operating,
     auc,
     auc_difference,
     interval_json,
     operating_point,
-    proportion,
+    share,
 )
 from lesionlite_runtime.contract_fields import Interval, Parity, RegressionParity
 from lesionlite_runtime.errors import UnusableInput
 
 VERIFY_SCHEMA = "lesionlite.verify/1"
 Scores = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+FLIPS = ("newly_missed", "newly_found", "newly_referred", "newly_spared")
+"""What a flip does: to an image labelled 1 the first two, to one labelled 0 the others."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,18 @@ class ModelFigures:
     operating: Operating
 
     def to_json(self) -> dict[str, Any]:
-        """AUC, sensitivity and specificity, each with its interval, and the counts."""
+        """AUC, sensitivity and specificity with their intervals, and the counts.
+
+        What no image can say is null.
+        """
         area = None if self.auc is None else interval_json(self.auc)
-        return {"auc": area, **self.operating.to_json()}
+        counts = self.operating
+        body = {"auc": area, **counts.to_json()}
+        if not counts.true_positives + counts.false_negatives:
+            body["sensitivity"] = None
+        if not counts.true_negatives + counts.false_positives:
+            body["specificity"] = None
+        return body
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class ScoreParity:
         score_keras: float64 ``[n]``, 0 to 1.
         score_tflite: float64 ``[n]``, 0 to 1.
         threshold: ``score >= threshold`` decides, for both models.
+        reference_threshold: another one that the reference decides by; None for the same.
+        clusters: int64 ``[n]``, which images belong together; None where each stands for itself.
     """
 
     files: tuple[str, ...]
@@ -54,6 +69,8 @@ class ScoreParity:
     score_keras: Scores
     score_tflite: Scores
     threshold: float
+    reference_threshold: float | None = None
+    clusters: Clusters | None = None
 
     @property
     def n(self) -> int:
@@ -66,22 +83,44 @@ class ScoreParity:
         return int(self.labels.sum())
 
     @property
-    def flipped(self) -> NDArray[np.bool_]:
+    def threshold_keras(self) -> float:
+        """The threshold that the reference decides by."""
+        return self.threshold if self.reference_threshold is None else self.reference_threshold
+
+    @property
+    def refers_keras(self) -> Mask:
+        """Which images the reference refers."""
+        return np.asarray(self.score_keras >= self.threshold_keras)
+
+    @property
+    def refers_tflite(self) -> Mask:
+        """Which images the file refers."""
+        return np.asarray(self.score_tflite >= self.threshold)
+
+    @property
+    def flipped(self) -> Mask:
         """Which images get another decision from the file than from the Keras model."""
-        keras, tflite = self.score_keras >= self.threshold, self.score_tflite >= self.threshold
-        return np.not_equal(keras, tflite)
+        return np.not_equal(self.refers_keras, self.refers_tflite)
 
     @property
-    def newly_missed(self) -> NDArray[np.bool_]:
+    def newly_missed(self) -> Mask:
         """Images labelled 1 that the Keras model refers and the file does not."""
-        missed: NDArray[np.bool_] = self.score_tflite < self.threshold
-        return np.asarray(self.flipped & missed & (self.labels == 1), np.bool_)
+        return np.asarray(self.flipped & ~self.refers_tflite & (self.labels == 1))
 
     @property
-    def newly_referred(self) -> NDArray[np.bool_]:
+    def newly_found(self) -> Mask:
+        """Images labelled 1 that the file refers and the Keras model does not."""
+        return np.asarray(self.flipped & self.refers_tflite & (self.labels == 1))
+
+    @property
+    def newly_referred(self) -> Mask:
         """Images labelled 0 that the file refers and the Keras model does not."""
-        referred: NDArray[np.bool_] = self.score_tflite >= self.threshold
-        return np.asarray(self.flipped & referred & (self.labels == 0), np.bool_)
+        return np.asarray(self.flipped & self.refers_tflite & (self.labels == 0))
+
+    @property
+    def newly_spared(self) -> Mask:
+        """Images labelled 0 that the Keras model refers and the file does not."""
+        return np.asarray(self.flipped & ~self.refers_tflite & (self.labels == 0))
 
     @property
     def errors(self) -> Scores:
@@ -93,16 +132,24 @@ class ScoreParity:
         """Whether an AUC is defined."""
         return 0 < self.positives < self.n
 
-    def figures(self, scores: Scores) -> ModelFigures:
-        """AUC and operating point of one of the two score vectors."""
-        area = auc(self.labels, scores) if self.both_labels else None
-        return ModelFigures(area, operating_point(self.labels, scores, self.threshold))
+    def figures_keras(self) -> ModelFigures:
+        """AUC and operating point of the reference."""
+        return self._figures(self.score_keras, self.threshold_keras)
+
+    def figures_tflite(self) -> ModelFigures:
+        """AUC and operating point of the file."""
+        return self._figures(self.score_tflite, self.threshold)
+
+    def _figures(self, scores: Scores, threshold: float) -> ModelFigures:
+        area = auc(self.labels, scores, self.clusters) if self.both_labels else None
+        at = operating_point(self.labels, scores, threshold, self.clusters)
+        return ModelFigures(area, at)
 
     def auc_difference(self) -> tuple[float, float, float] | None:
         """AUC of the file less that of Keras: (value, low, high); None with one label only."""
         if not self.both_labels:
             return None
-        return auc_difference(self.labels, self.score_tflite, self.score_keras)
+        return auc_difference(self.labels, self.score_tflite, self.score_keras, self.clusters)
 
     def measures(self) -> dict[str, float | None]:
         """The figures that limits are set on, by the limit's name."""
@@ -118,8 +165,7 @@ class ScoreParity:
 
     def to_json(self) -> dict[str, Any]:
         """The object of schema ``lesionlite.verify/1``, limits and verdict left out."""
-        flips = int(self.flipped.sum())
-        rate = proportion(flips, self.n)
+        rate = share(self.flipped, self.clusters)
         absolute = np.abs(self.errors)
         difference = self.auc_difference()
         return {
@@ -128,12 +174,11 @@ class ScoreParity:
             "positives": self.positives,
             "threshold": self.threshold,
             "flips": {
-                "count": flips,
+                "count": int(self.flipped.sum()),
                 "rate": rate.value,
                 "low": rate.low,
                 "high": rate.high,
-                "newly_missed": int(self.newly_missed.sum()),
-                "newly_referred": int(self.newly_referred.sum()),
+                **{kind: int(getattr(self, kind).sum()) for kind in FLIPS},
                 "files": [f for f, flip in zip(self.files, self.flipped, strict=True) if flip],
             },
             "score_error": {
@@ -142,8 +187,8 @@ class ScoreParity:
                 "p99": float(np.percentile(absolute, 99)),
                 "bias": float(self.errors.mean()),
             },
-            "keras": self.figures(self.score_keras).to_json(),
-            "tflite": self.figures(self.score_tflite).to_json(),
+            "keras": self.figures_keras().to_json(),
+            "tflite": self.figures_tflite().to_json(),
             "auc_difference": None
             if difference is None
             else dict(zip(("value", "low", "high"), difference, strict=True)),
@@ -226,6 +271,8 @@ def score_parity(
     score_keras: Sequence[float],
     score_tflite: Sequence[float],
     threshold: float,
+    reference_threshold: float | None = None,
+    clusters: Clusters | None = None,
 ) -> ScoreParity:
     """A `ScoreParity` of plain sequences.
 
@@ -239,4 +286,12 @@ def score_parity(
         if not np.isfinite(scores).all():
             first = files[int(np.argmin(np.isfinite(scores)))]
             raise UnusableInput(f"the {name} gives no number", "check the model", first)
-    return ScoreParity(tuple(files), np.array(labels, np.int64), keras, tflite, threshold)
+    return ScoreParity(
+        tuple(files),
+        np.array(labels, np.int64),
+        keras,
+        tflite,
+        threshold,
+        reference_threshold,
+        clusters,
+    )

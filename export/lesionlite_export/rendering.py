@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lesionlite_export.gate import WORDS, AnyParity, Verdict
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.parity import ModelFigures, ScoreParity
-from lesionlite_export.statistics import proportion
+from lesionlite_export.statistics import proportion, share
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import printable
 
@@ -42,7 +42,7 @@ def interval_text(interval: Interval | None) -> str:
 
 def _score_lines(parity: ScoreParity) -> Iterator[str]:
     flips = int(parity.flipped.sum())
-    rate = proportion(flips, parity.n)
+    rate = share(parity.flipped, parity.clusters)
     errors = abs(parity.errors)
     yield f"images     {parity.n}, {parity.positives} of them labelled 1"
     yield f"threshold  {parity.threshold:.4f}"
@@ -60,8 +60,8 @@ def _score_lines(parity: ScoreParity) -> Iterator[str]:
         f"scores     mean error {errors.mean():.4f}, largest {errors.max():.4f}, "
         f"bias {parity.errors.mean():+.4f}"
     )
-    yield from _figure_lines("Keras", parity.figures(parity.score_keras))
-    yield from _figure_lines("file", parity.figures(parity.score_tflite))
+    yield from _figure_lines("Keras", parity.figures_keras())
+    yield from _figure_lines("file", parity.figures_tflite())
     difference = parity.auc_difference()
     if difference is not None:
         value, low, high = difference

@@ -38,7 +38,35 @@ def test_flips_by_kind(parity: ScoreParity) -> None:
 
     assert named(parity.flipped) == ["p_missed", "p_found", "n_referred", "n_spared"]
     assert named(parity.newly_missed) == ["p_missed"]
+    assert named(parity.newly_found) == ["p_found"]
     assert named(parity.newly_referred) == ["n_referred"]
+    assert named(parity.newly_spared) == ["n_spared"]
+
+
+def test_a_reference_may_decide_by_another_threshold(parity: ScoreParity) -> None:
+    labels, keras, tflite = zip(*IMAGES.values(), strict=True)
+    other = score_parity(list(IMAGES), labels, keras, tflite, 0.5, reference_threshold=0.75)
+    assert [f for f, x in zip(other.files, other.flipped, strict=True) if x] == [
+        "p_edge",
+        "p_found",
+        "n_referred",
+    ]
+    assert other.figures_keras().operating == operating_point(
+        parity.labels, parity.score_keras, 0.75
+    )
+    assert other.figures_tflite() == parity.figures_tflite()
+
+
+def test_clusters_reach_every_interval(parity: ScoreParity) -> None:
+    labels, keras, tflite = zip(*(3 * list(IMAGES.values())), strict=True)
+    clusters = np.tile(np.arange(8), 3)
+    tied = score_parity(["f"] * 24, labels, keras, tflite, 0.5, clusters=clusters)
+    once, three = parity.to_json(), tied.to_json()
+    assert three["flips"]["low"] == pytest.approx(once["flips"]["low"])
+    for side in ("keras", "tflite"):
+        for name in ("auc", "sensitivity", "specificity"):
+            assert three[side][name] == pytest.approx(once[side][name])
+    assert three["auc_difference"] == pytest.approx(once["auc_difference"])
 
 
 def test_measures(parity: ScoreParity) -> None:
@@ -79,7 +107,9 @@ def test_the_json_has_the_keys_of_the_schema_and_no_other(parity: ScoreParity) -
         "low": rate.low,
         "high": rate.high,
         "newly_missed": 1,
+        "newly_found": 1,
         "newly_referred": 1,
+        "newly_spared": 1,
         "files": ["p_missed", "p_found", "n_referred", "n_spared"],
     }
     assert body["score_error"] == {
@@ -105,8 +135,11 @@ def test_the_json_has_the_keys_of_the_schema_and_no_other(parity: ScoreParity) -
 
 
 def test_figures_are_each_models_own(parity: ScoreParity) -> None:
-    for scores in (parity.score_keras, parity.score_tflite):
-        figures = parity.figures(scores)
+    pairs = (
+        (parity.figures_keras(), parity.score_keras),
+        (parity.figures_tflite(), parity.score_tflite),
+    )
+    for figures, scores in pairs:
         assert figures.auc == auc(parity.labels, scores)
         assert figures.operating == operating_point(parity.labels, scores, 0.5)
 
@@ -137,7 +170,8 @@ def test_one_label_has_no_auc_and_says_so() -> None:
     parity = score_parity(["a", "b"], [0, 0], [0.9, 0.1], [0.8, 0.1], 0.5)
     body = parity.to_json()
     assert body["auc_difference"] is None
-    assert body["keras"]["auc"] is None
+    assert body["keras"]["auc"] is body["keras"]["sensitivity"] is None
+    assert body["keras"]["specificity"]["value"] == 0.5
     assert parity.measures()["auc_difference"] is None
     assert parity.measures()["newly_missed_rate"] == 0.0
     assert parity.for_contract({}).auc_difference is None
