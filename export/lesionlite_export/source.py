@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.keras_model import BATCH, KerasModel, keras_outputs, load_keras
+from lesionlite_export.keras_model import KerasModel, keras_outputs, load_keras
 from lesionlite_export.tflite_model import TfliteModel, load_tflite, tflite_outputs
 
 Source = KerasModel | TfliteModel
@@ -30,13 +30,3 @@ def outputs_of(source: Source, inputs: Iterable[NDArray[Any]]) -> Iterator[NDArr
     if isinstance(source, TfliteModel):
         return tflite_outputs(source, inputs)
     return keras_outputs(source.network, inputs)
-
-
-def chunks_of(source: Source, n: int) -> int:
-    """How many arrays `outputs_of` gives for ``n`` inputs."""
-    return n if isinstance(source, TfliteModel) else -(-n // BATCH)
-
-
-def name_of(source: Source) -> str:
-    """What the reference is called in reports."""
-    return "the reference" if isinstance(source, TfliteModel) else "Keras"

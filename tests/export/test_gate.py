@@ -166,7 +166,7 @@ def test_the_limits_that_would_have_passed_pass(flips: int, n: int, shift: float
 def test_a_limit_of_the_other_kind_of_model_is_refused() -> None:
     with pytest.raises(UsageError, match="the limit max_relative_error is not for this kind"):
         judge(scores(), {"max_relative_error": 0.1})
-    with pytest.raises(UsageError, match="pass max_absolute_error or mean_absolute_error or"):
+    with pytest.raises(UsageError, match="pass max_relative_error or max_absolute_error or"):
         judge(values(0.0), {"flip_rate": 0.1})
 
 

@@ -14,11 +14,14 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
-from lesionlite_export.gate import AnyParity, judge, parse_limits
+from lesionlite_export.gate import parse_limits
+from lesionlite_export.junit import junit_xml
 from lesionlite_export.progress import reporter
-from lesionlite_export.rendering import parity_lines
-from lesionlite_export.source import load_source
+from lesionlite_export.recorded_writing import reference_lines
+from lesionlite_export.reference import load_reference
 from lesionlite_export.verification import verify_model
+from lesionlite_export.verification_rendering import verification_lines
+from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
     backend_option,
@@ -31,10 +34,29 @@ from lesionlite_runtime.files import check_output_path, write_whole
 
 
 @click.command("verify")
-@click.argument("model", metavar="MODEL", type=path_type)
+@click.argument("reference", metavar="REFERENCE", type=path_type)
 @click.argument("tflite", metavar="MODEL.tflite", type=path_type)
 @click.option("--data", type=path_type, help="Manifest CSV, or a folder in ISIC layout (valid).")
 @click.option("--csv", "csv_path", type=path_type, help="Write both scores of each image there.")
+@click.option("--junit", type=path_type, help="Write the verdict there as JUnit XML.")
+@click.option(
+    "--save-reference",
+    "saved",
+    metavar="FILE.jsonl",
+    type=path_type,
+    help="Write the reference's scores there, to verify against without the reference.",
+)
+@click.option(
+    "--training",
+    type=path_type,
+    help="What lists the images that the model was trained on, none of which may be among those "
+    "compared: manifest CSV, CSV with pixels_sha256, or folder in ISIC layout (train).",
+)
+@click.option(
+    "--allow-training-images",
+    is_flag=True,
+    help="Go on although the model has seen images in training or calibration; the result says so.",
+)
 @label_option
 @limits_option
 @backend_option
@@ -43,10 +65,14 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @json_option
 @quiet_option
 def command(
-    model: Path,
+    reference: Path,
     tflite: Path,
     data: Path | None,
     csv_path: Path | None,
+    junit: Path | None,
+    saved: Path | None,
+    training: Path | None,
+    allow_training_images: bool,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -57,7 +83,9 @@ def command(
 ) -> None:
     """Run both models on identical pixels and count the decisions that differ.
 
-    MODEL is the .keras, or the float32 .tflite, that the file was made from.
+    REFERENCE is the .keras that the file was made from, another .tflite (a release before it, or
+    the float32 one), or recorded scores: JSON Lines by `lesionlite classify --json` or
+    --save-reference.
 
     Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
     --data.
@@ -66,52 +94,53 @@ def command(
     """
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
-    if csv_path is not None:
-        check_output_path(csv_path, force)
+    for path in (csv_path, junit, saved):
+        if path is not None:
+            check_output_path(path, force)
     report = reporter(quiet)
-    with report.phase("Loading the model"):
-        source = load_source(model)
-    verified = verify_model(
-        source,
+    with report.phase("Loading the reference"):
+        loaded = load_reference(reference)
+    result = verify_model(
+        loaded,
         tflite,
         data,
+        limits=in_force,
         classes=label_map or None,
+        training=training,
+        allow_training_images=allow_training_images,
         backend=backend,
         threads=threads,
         report=report,
     )
-    verdict = judge(verified.parity, in_force)
-    for warning in verified.warnings:
+    for warning in result.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
     if csv_path is not None:
-        write_whole(csv_path, _csv(verified.parity), force)
+        write_whole(csv_path, _csv(result), force)
+    if junit is not None:
+        write_whole(junit, junit_xml(result), force)
+    if saved is not None:
+        lines = "".join(f"{line}\n" for line in reference_lines(result))
+        write_whole(saved, lines.encode(), force)
     if as_json:
-        body = {
-            **verified.parity.to_json(),
-            **verdict.to_json(),
-            "warnings": list(verified.warnings),
-            "unusable": [
-                {"file": str(u.image.path), "message": str(u.error)} for u in verified.unusable
-            ],
-        }
-        click.echo(json_line(body))
+        click.echo(json_line(result.to_json()))
     else:
-        for line in parity_lines(verified.parity, verdict):
+        for line in verification_lines(result):
             click.echo(line)
-    for item in verified.unusable:
-        click.echo(f"lesionlite: {item.error}", err=True)
-    if not verdict:
-        raise verdict.error(str(tflite))
-    if verified.unusable:
+    for fault in (*(item.error for item in result.unusable), *result.faults):
+        click.echo(f"lesionlite: {fault}", err=True)
+    if not result:
+        raise result.verdict.error(str(tflite))
+    if not result.complete:
         raise SomeInputsFailed(
-            f"{len(verified.unusable)} images could not be used; the proof stands on the others",
+            f"{len(result.unusable)} images and {len(result.faults)} recorded lines could not be "
+            "used; the proof stands on the others",
             "see the reasons above",
         )
 
 
-def _csv(parity: AnyParity) -> bytes:
+def _csv(result: Verification) -> bytes:
     import pandas as pd
 
     stream = io.StringIO()
-    pd.DataFrame(parity.columns()).to_csv(stream, index=False, lineterminator="\n")
+    pd.DataFrame(result.columns()).to_csv(stream, index=False, lineterminator="\n")
     return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8
