@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from lesionlite_export.commands.layers import LayerOptions, layer_options
 from lesionlite_export.commands.options import (
     force_option,
     label_option,
@@ -15,6 +16,7 @@ from lesionlite_export.commands.options import (
     path_type,
 )
 from lesionlite_export.gate import AnyParity, judge, parse_limits
+from lesionlite_export.layers.rendering import print_layers
 from lesionlite_export.progress import reporter
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.source import load_source
@@ -39,6 +41,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @limits_option
 @backend_option
 @threads_option
+@layer_options
 @force_option
 @json_option
 @quiet_option
@@ -51,6 +54,7 @@ def command(
     limits: tuple[str, ...],
     backend: str | None,
     threads: int,
+    layers: LayerOptions,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -60,12 +64,13 @@ def command(
     MODEL is the .keras, or the float32 .tflite, that the file was made from.
 
     Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
-    --data.
+    --data. --layers names the layers in which the file's error starts, whatever the exit code.
 
     Example: lesionlite verify model.keras model.tflite --data valid.csv --csv scores.csv
     """
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
+    layers.check()
     if csv_path is not None:
         check_output_path(csv_path, force)
     report = reporter(quiet)
@@ -80,6 +85,7 @@ def command(
         threads=threads,
         report=report,
     )
+    compared = layers.compare(source, tflite, data, label_map or None, report)
     verdict = judge(verified.parity, in_force)
     for warning in verified.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
@@ -94,10 +100,14 @@ def command(
                 {"file": str(u.image.path), "message": str(u.error)} for u in verified.unusable
             ],
         }
+        if compared is not None:
+            body["layers"] = compared.to_json()
         click.echo(json_line(body))
     else:
         for line in parity_lines(verified.parity, verdict):
             click.echo(line)
+        if compared is not None:
+            print_layers(compared)
     for item in verified.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
     if not verdict:
