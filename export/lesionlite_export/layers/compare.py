@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lesionlite_export.layers.causes import Finding, findings
+from lesionlite_export.layers.apart import PARTS
 from lesionlite_export.layers.constants import stored_constants
 from lesionlite_export.layers.effect import Effect, effect_of
+from lesionlite_export.layers.findings import Finding, findings
 from lesionlite_export.layers.inputs import Values, feed_for, values_for
 from lesionlite_export.layers.interpreter import kernels
-from lesionlite_export.layers.measure import PARTS, Comparison, Measured, Network
+from lesionlite_export.layers.measure import Comparison, Measured
 from lesionlite_export.layers.names import layer_of, layers_of
+from lesionlite_export.layers.network import Network
 from lesionlite_export.layers.numbers import range_of
 from lesionlite_export.layers.pairing import Pair, pair_graphs
 from lesionlite_export.layers.reference import checked_reference, float_network, same_views
@@ -77,7 +79,7 @@ def compare_layers(
     compared = _compared(reference, network, pairs, values, report)
     origin = checked_reference(source, values, np.array(compared.outputs), report)
     found = findings(compared.rows, network.graph, compared.input.ratio, _method(contract))
-    effects = _effects(reference, network, pairs, found, values, report)
+    effects = _effects(reference, network, compared.rows, found, values, report)
     layers = [_layer(row, reference.graph, network.graph) for row in compared.rows]
     named = [
         NamedLayer(layers[f.row], f.causes, f.jump, f.most, effect)
@@ -129,14 +131,17 @@ def _method(contract: AnyContract) -> str | None:
 def _effects(
     reference: Network,
     network: Network,
-    pairs: Sequence[Pair],
+    rows: Sequence[Measured],
     found: Sequence[Finding],
     values: Values,
     report: Reporter,
 ) -> list[Effect | None]:
     first = found[:MOST_EFFECTS]
-    tracked = report.track(first, "Each named layer's effect on the score", len(first))
-    measured = [effect_of(reference, network, pairs[f.row], values) for f in tracked]
+    measured: list[Effect | None] = []
+    for finding in report.track(first, "Each named layer's effect on the score", len(first)):
+        row = rows[finding.felt_at]
+        part = finding.causes[0].part
+        measured.append(effect_of(reference, network, row.pair, row.constants, part, values))
     return [*measured, *[None] * (len(found) - len(first))]
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lesionlite_export.layers.effect import Effect
 from lesionlite_export.layers.result import Layer, LayerReport, NamedLayer
 from lesionlite_runtime.errors import printable
 
@@ -85,10 +86,17 @@ def _findings(report: LayerReport) -> Iterator[str]:
         for cause in named.causes:
             yield f"{'':<12} {'DAMAGED: ' if cause.damage else ''}{printable(cause.text)}"
         if named.effect is not None:
-            yield (
-                f"{'':<12} its error alone changes the score by {named.effect.mean:.4f} on "
-                f"average, {named.effect.max:.4f} at most"
-            )
+            yield f"{'':<12} {_effect(named.effect)}"
+
+
+def _effect(effect: Effect) -> str:
+    text = (
+        f"its error alone changes the score by {effect.error.mean:.4f} on average, "
+        f"{effect.error.max:.4f} at most"
+    )
+    if effect.cause is None:
+        return text
+    return f"{text}; of it this cause by {effect.cause.mean:.4f} and {effect.cause.max:.4f}"
 
 
 def _mark(named: NamedLayer | None) -> tuple[str, str]:

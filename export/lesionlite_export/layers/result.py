@@ -110,7 +110,8 @@ class NamedLayer:
         causes: damage first, then the likeliest cause.
         jump: whether it adds at least as much error as it is given.
         most: whether no other layer adds as much, for its signal.
-        effect: what its error alone does to the float network's score.
+        effect: what its error alone does to the float network's score; measured for the first
+            layers alone.
     """
 
     layer: Layer
@@ -126,7 +127,7 @@ class NamedLayer:
 
     def to_json(self) -> dict[str, Any]:
         """As docs/layers.md describes it."""
-        effect = None if self.effect is None else {"mean": self.effect.mean, "max": self.effect.max}
+        effect = self.effect
         return {
             "operator": self.layer.operator,
             "name": self.layer.name,
@@ -136,7 +137,10 @@ class NamedLayer:
             "most": self.most,
             "damage": self.damage,
             "causes": [vars(cause) for cause in self.causes],
-            "score_change": effect,
+            "score_change": None if effect is None else vars(effect.error),
+            "cause_score_change": None
+            if effect is None or effect.cause is None
+            else vars(effect.cause),
         }
 
 
