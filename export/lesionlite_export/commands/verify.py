@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,9 +16,13 @@ from lesionlite_export.commands.options import (
     path_type,
 )
 from lesionlite_export.gate import AnyParity, judge, parse_limits
-from lesionlite_export.progress import reporter
+from lesionlite_export.kit.folder import check_kit_path
+from lesionlite_export.kit.own import nearest_images
+from lesionlite_export.kit.record import record_kit
+from lesionlite_export.kit.rendering import recorded_lines
+from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.rendering import parity_lines
-from lesionlite_export.source import load_source
+from lesionlite_export.source import Source, load_source
 from lesionlite_export.verification import verify_model
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
@@ -35,6 +40,13 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @click.argument("tflite", metavar="MODEL.tflite", type=path_type)
 @click.option("--data", type=path_type, help="Manifest CSV, or a folder in ISIC layout (valid).")
 @click.option("--csv", "csv_path", type=path_type, help="Write both scores of each image there.")
+@click.option(
+    "--record",
+    metavar="KIT",
+    type=path_type,
+    help="Write a conformance kit to that folder, for `lesionlite conform`: drawn images, and with "
+    "--data some of those. Without --data nothing else is done.",
+)
 @label_option
 @limits_option
 @backend_option
@@ -47,6 +59,7 @@ def command(
     tflite: Path,
     data: Path | None,
     csv_path: Path | None,
+    record: Path | None,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -68,9 +81,14 @@ def command(
     label_map = parse_labels(labels)
     if csv_path is not None:
         check_output_path(csv_path, force)
+    if record is not None:
+        check_kit_path(record, force)
     report = reporter(quiet)
     with report.phase("Loading the model"):
         source = load_source(model)
+    if record is not None and data is None:
+        _record(tflite, record, source, (), force, report, as_json)
+        return
     verified = verify_model(
         source,
         tflite,
@@ -102,11 +120,29 @@ def command(
         click.echo(f"lesionlite: {item.error}", err=True)
     if not verdict:
         raise verdict.error(str(tflite))
+    if record is not None:
+        own = nearest_images(verified.parity)
+        _record(tflite, record, source, own, force, report, False, err=True)
     if verified.unusable:
         raise SomeInputsFailed(
             f"{len(verified.unusable)} images could not be used; the proof stands on the others",
             "see the reasons above",
         )
+
+
+def _record(
+    tflite: Path,
+    kit: Path,
+    source: Source,
+    own: Sequence[str],
+    force: bool,
+    report: Reporter,
+    as_json: bool,
+    err: bool = False,
+) -> None:
+    recorded = record_kit(tflite, kit, source=source, own=own, force=force, report=report)
+    for line in recorded_lines(recorded, kit, as_json):
+        click.echo(line, err=err)
 
 
 def _csv(parity: AnyParity) -> bytes:
