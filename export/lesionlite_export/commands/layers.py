@@ -42,9 +42,7 @@ _OPTIONS = (
         show_default=True,
         help="Seed of that sample.",
     ),
-    click.option(
-        "--layers-json", type=path_type, help="Write the layers as JSON there (docs/layers.md)."
-    ),
+    click.option("--layers-json", type=path_type, help="Write the layers as JSON there."),
     click.option(
         "--layers-overlay",
         metavar="FOLDER",

@@ -80,7 +80,7 @@ class Layer:
     range: OutputRange | None
 
     def to_json(self) -> dict[str, Any]:
-        """As docs/layers.md describes it."""
+        """The fields as JSON, figures as numbers or null."""
         return {
             "operator": self.operator,
             "name": self.name,
@@ -125,7 +125,7 @@ class NamedLayer:
         return any(cause.damage for cause in self.causes)
 
     def to_json(self) -> dict[str, Any]:
-        """As docs/layers.md describes it."""
+        """The fields as JSON, figures as numbers or null."""
         effect = None if self.effect is None else {"mean": self.effect.mean, "max": self.effect.max}
         return {
             "operator": self.layer.operator,
