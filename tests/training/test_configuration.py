@@ -228,6 +228,11 @@ def test_stages_out_of_range_are_refused(stage: tuple[int, int | None]) -> None:
     ("changes", "problem"),
     [
         ({"patience": 3}, "patience needs images to judge the epochs by; set validation"),
+        (
+            {"blocks": 0, "augmentation": "flips", "distillation": 0.5},
+            "a head on frozen features has no teacher",
+        ),
+        ({"distillation": 1.5}, "distillation is out of range; pass 0 to 1"),
         ({"blocks": 0}, "a head on frozen features cannot be trained on the augmentation 'perez"),
         (
             {"blocks": 0, "augmentation": "none", "stages": (Stage(1), Stage(2))},

@@ -30,12 +30,13 @@ from lesionlite_training import fine_tuning, networks
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import FineTuning, Settings, Stage
-from lesionlite_training.fine_tuning import Plan, TrainingSet, fine_tune
+from lesionlite_training.fine_tuning import Plan, fine_tune
 from lesionlite_training.lesion import Run, Trained, train_lesion
 from lesionlite_training.lesion_contract import FINE_TUNED, HEAD_ALONE, image_input_of
 from lesionlite_training.networks import scaled_backbone, score_network
 from lesionlite_training.threshold import choose_threshold
 from lesionlite_training.trainer import LOG, TRAINED, Member
+from lesionlite_training.training_set import TrainingSet
 from lesionlite_training.trial import try_folds
 
 from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)
@@ -381,6 +382,43 @@ def test_what_can_only_be_memorized_is_known_to_the_final_network_alone(
     final = data.features[:, 0] @ kernel[:, 0] + bias
     assert auc(data.labels, final).value == 1.0
     assert 0.15 < auc(data.labels, held_out.scores).value < 0.85
+
+
+def test_a_teacher_never_sees_the_folds_images_either(tiny_backbone: Path, tmp_path: Path) -> None:
+    """The student of a fold learns from its teacher alone here, and its targets move with it."""
+    tuning = replace(QUICK, augmentation="none", distillation=1.0)
+    folds = np.arange(32) // 2 % 2
+    data = noise_set()
+    weights = {}
+    members = [f"{m}{end}" for m in ("fold-0", "fold-1", "final") for end in ("", "-teacher")]
+    for name, shown in (("one", data), ("other", changed_in(data, folds == 0))):
+        plan = plan_of(tiny_backbone, tuning, tmp_path / name)
+        plan.folder.mkdir()
+        fine_tune(plan, shown, folds, Silent())
+        assert {path.name for path in plan.folder.iterdir()} == set(members)
+        for member in members:
+            weights[name, member] = read_checkpoint(plan.folder / member / TRAINED).weights
+
+    def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    for member in members:
+        assert same(weights["one", member], weights["other", member]) == ("fold-0" in member)
+    assert not same(weights["one", "fold-0"], weights["one", "fold-0-teacher"])
+
+
+def test_the_teacher_is_the_network_that_is_trained_without_one(
+    tiny_backbone: Path, tmp_path: Path
+) -> None:
+    folds, kept = np.arange(32) // 2 % 2, {}
+    still = replace(QUICK, augmentation="none")
+    for name, share in (("alone", 0.0), ("taught", 0.5)):
+        plan = plan_of(tiny_backbone, replace(still, distillation=share), tmp_path / name)
+        plan.folder.mkdir()
+        fine_tune(plan, noise_set(), folds, Silent(), trial=1)
+        member = "fold-0" if name == "alone" else "fold-0-teacher"
+        kept[name] = read_checkpoint(plan.folder / member / TRAINED).weights
+    assert all(map(np.array_equal, kept["alone"], kept["taught"]))
 
 
 class Caught(Exception):

@@ -52,6 +52,7 @@ _RANGES: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
         "warmup_steps": (lambda n: n >= 0, "0 or more"),
         "batch": (lambda n: n >= 1, "1 or more"),
         "ema": (lambda x: 0 <= x < 1, "0 or more, under 1"),
+        "distillation": (lambda x: 0 <= x <= 1, "0 to 1"),
         "validation": (lambda x: 0 <= x <= 0.5, "0 to 0.5"),
         "patience": (lambda n: n >= 0, "0 or more"),
     },
@@ -116,6 +117,8 @@ class FineTuning:
         batch: images in a step.
         ema: momentum of the moving average of weights that is kept in the end; 0 for none.
         stages: epochs by image size, in order.
+        distillation: share of each target that is what a teacher says of the image: a network of
+            the same kind, trained in the same way before, by the mean of its 8 views. 0 for none.
         validation: share of a member's training images that is held back to judge its epochs, as
             1/n; 0 for none. Of the epochs at the last size, the best by its loss is kept; without
             it, the last one.
@@ -140,6 +143,7 @@ class FineTuning:
     batch: int = 32
     ema: float = 0.99
     stages: tuple[Stage, ...] = (Stage(12),)
+    distillation: float = 0.0
     validation: float = 0.0
     patience: int = 0
 
@@ -260,6 +264,11 @@ def _check(tuning: FineTuning) -> None:
             f"a head on frozen features cannot be trained on the augmentation "
             f"{tuning.augmentation!r}",
             "use none or flips, or train some blocks",
+        )
+    if tuning.blocks == 0 and tuning.distillation:
+        raise UsageError(
+            "a head on frozen features has no teacher: it does not see the views of an image",
+            "leave distillation out, or train some blocks",
         )
     _check_ranges(tuning)
     _check_stages(tuning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from lesionlite_export.keras_model import keras_outputs
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import ImageTensor
-from lesionlite_export.statistics import Labels
 from lesionlite_export.views import pixel_views
 from lesionlite_runtime.contract_checks import VIEWS
 from lesionlite_runtime.contract_fields import ImageInput
@@ -25,11 +24,11 @@ from lesionlite_training.backbones import Backbone
 from lesionlite_training.batches import Examples
 from lesionlite_training.checkpoints import Arrays
 from lesionlite_training.configuration import FineTuning
+from lesionlite_training.distillation import distilled_targets, view_means
 from lesionlite_training.features import BATCH
 from lesionlite_training.folds import Folds, OutOfFold, assign_folds
 from lesionlite_training.head import fit_logits, random_logits
 from lesionlite_training.networks import (
-    class_targets,
     scaled_backbone,
     score_network,
     set_trainable,
@@ -38,29 +37,17 @@ from lesionlite_training.networks import (
 )
 from lesionlite_training.readers import Reader, feature_reader, pixel_reader
 from lesionlite_training.trainer import Member, Watcher, train_member
+from lesionlite_training.training_set import (
+    TrainingSet,
+    check_classes,
+    image_weights,
+    positive_classes,
+    training_targets,
+)
 
 FINAL = "final"
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What all members learn from.
-
-    Attributes:
-        images: the images, as the contract has them.
-        labels: int64 ``[n]``.
-        class_names: the class of each image.
-        groups: the group of each; None where every image is its own.
-        features: float32 ``[n, views, features]`` of the frozen backbone; None where not needed.
-        classes: label of each class.
-    """
-
-    images: Sequence[ImageTensor]
-    labels: Labels
-    class_names: Sequence[str]
-    groups: Sequence[str] | None
-    features: NDArray[np.float32] | None
-    classes: dict[str, int]
+TEACHER = "-teacher"
+"""Ends the name of the folder of a member's teacher."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +92,7 @@ def fine_tune(
         UnusableInput: see `train_member`.
     """
     if plan.tuning.targets == "classes":
-        _check_classes(data)
+        check_classes(data)
     augmentation = get_augmentation(plan.tuning.augmentation)
     if plan.tuning.blocks == 0:
         assert data.features is not None
@@ -147,22 +134,6 @@ def _no_tracing_warnings() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_classes(data: TrainingSet) -> None:
-    for name in data.classes:
-        if name not in data.class_names:
-            raise UnusableInput(
-                f"no image has the class {printable(name)}",
-                "leave it out of the classes, or train with targets = label",
-            )
-    for item, name in zip(data.images, data.class_names, strict=True):
-        if name not in data.classes:
-            raise UnusableInput(
-                f"the image has no class, or one without a label ({printable(name)})",
-                "give it one, or train with targets = label",
-                item.image.path,
-            )
-
-
 def _scores_by_view(
     network: Any, images: Sequence[ImageTensor], name: str, report: Reporter
 ) -> NDArray[np.float64]:
@@ -190,16 +161,58 @@ def _train(
     report: Reporter,
 ) -> Any:
     """The score network of one member, trained on the images ``inside``."""
-    features = scaled_backbone(plan.backbone)
     learn, judge = _split(plan, data, inside)
-    member = _member(plan, data, reader, learn, judge, features.get_weights(), name, folder)
-    shown = member.build(plan.tuning.stages[0].size)
-    total, trained = trained_parameters(shown)
-    report.say(f"{name}: {len(learn)} images, {total:,} parameters, {trained:,} of them trained")
-    weights = train_member(member, plan.tuning, plan.folder / folder, report, plan.watcher)
+    targets = training_targets(plan.tuning, data)
+    lesson = _Lesson(learn, judge, targets, targets[learn], plan.seed)
+    if plan.tuning.distillation:
+        teacher = f"the teacher of {name}"
+        weights = _trained(plan, data, reader, lesson, teacher, f"{folder}{TEACHER}", report)
+        network = training_network(scaled_backbone(plan.backbone), targets.shape[1])
+        network.set_weights(weights)
+        means = view_means(network, [data.images[i] for i in learn], teacher, report)
+        taught = distilled_targets(lesson.taught, means, plan.tuning.distillation)
+        lesson = replace(lesson, taught=taught, seed=plan.seed + 1)
+    weights = _trained(plan, data, reader, lesson, name, folder, report)
+    features = scaled_backbone(plan.backbone)
     if plan.tuning.blocks == 0:
         weights = [*features.get_weights(), *weights]
-    return score_network(features, weights, _positive(plan, data))
+    return score_network(features, weights, positive_classes(plan.tuning, data))
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """Which images a member learns from and is judged by, and what they teach.
+
+    Attributes:
+        learn: indices of the images to learn from.
+        judge: indices of those that judge the epochs.
+        targets: float32 ``[n, k]`` of all images.
+        taught: float32 ``[len(learn), k]``: what is learnt of ``learn``.
+        seed: of order, augmentation and random weights.
+    """
+
+    learn: NDArray[np.int64]
+    judge: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    taught: NDArray[np.float32]
+    seed: int
+
+
+def _trained(
+    plan: Plan,
+    data: TrainingSet,
+    reader: Reader,
+    lesson: _Lesson,
+    name: str,
+    folder: str,
+    report: Reporter,
+) -> Arrays:
+    """The trained weights of one network, in the order of its network with logits."""
+    member = _member(plan, data, reader, lesson, name, folder)
+    total, trained = trained_parameters(member.build(plan.tuning.stages[0].size))
+    images = len(lesson.learn)
+    report.say(f"{name}: {images} images, {total:,} parameters, {trained:,} of them trained")
+    return train_member(member, plan.tuning, plan.folder / folder, report, plan.watcher)
 
 
 def _split(
@@ -221,23 +234,16 @@ def _split(
 
 
 def _member(
-    plan: Plan,
-    data: TrainingSet,
-    reader: Reader,
-    learn: NDArray[np.int64],
-    judge: NDArray[np.int64],
-    backbone_weights: Arrays,
-    name: str,
-    folder: str,
+    plan: Plan, data: TrainingSet, reader: Reader, lesson: _Lesson, name: str, folder: str
 ) -> Member:
-    tuning = plan.tuning
-    targets, weights = _targets(plan, data), _weights(plan, data, learn)
-    kernel, bias = _start(plan, data, learn, targets.shape[1])
+    tuning, learn, judge, units = plan.tuning, lesson.learn, lesson.judge, lesson.taught.shape[1]
+    weights = image_weights(tuning, data, learn)
+    head = _start(plan, data, lesson)
 
     def build(size: int | None) -> Any:
         if tuning.blocks == 0:
-            return training_network(_feature_input(plan.backbone.feature_size), targets.shape[1])
-        network = training_network(scaled_backbone(plan.backbone, size), targets.shape[1])
+            return training_network(_feature_input(plan.backbone.feature_size), units)
+        network = training_network(scaled_backbone(plan.backbone, size), units)
         set_trainable(network, plan.backbone, tuning.blocks, tuning.batch_norm)
         return network
 
@@ -245,22 +251,21 @@ def _member(
         read = reader(size, False)
         return Examples(
             lambda index, generator: read(int(learn[index]), generator),
-            targets[learn],
+            lesson.taught,
             weights,
             tuning.batch,
-            plan.seed,
+            lesson.seed,
         )
 
     def validation(size: int | None) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
         read, generator = reader(size, True), np.random.default_rng(0)
         for start in range(0, len(judge), BATCH):
             chosen = judge[start : start + BATCH]
-            yield np.stack([read(int(i), generator) for i in chosen]), targets[chosen]
+            yield np.stack([read(int(i), generator) for i in chosen]), lesson.targets[chosen]
 
-    start = [kernel, bias] if tuning.blocks == 0 else [*backbone_weights, kernel, bias]
-    return Member(
-        name, folder, build, start, examples, validation if len(judge) else None, plan.seed
-    )
+    backbone = [] if tuning.blocks == 0 else scaled_backbone(plan.backbone).get_weights()
+    judged = validation if len(judge) else None
+    return Member(name, folder, build, [*backbone, *head], examples, judged, lesson.seed)
 
 
 def _feature_input(size: int) -> Any:
@@ -270,43 +275,16 @@ def _feature_input(size: int) -> Any:
     return keras.Model(features, features, name="features")
 
 
-def _targets(plan: Plan, data: TrainingSet) -> NDArray[np.float32]:
-    """float32 ``[n, 1]`` for labels, ``[n, classes]`` for classes, smoothed."""
-    smoothing = plan.tuning.label_smoothing
-    if plan.tuning.targets == "classes":
-        return class_targets(data.class_names, list(data.classes), smoothing)
-    labels = data.labels[:, np.newaxis]
-    return np.asarray(labels * (1 - smoothing) + smoothing / 2, np.float32)
-
-
-def _positive(plan: Plan, data: TrainingSet) -> list[bool] | None:
-    if plan.tuning.targets == "label":
-        return None
-    return [label == 1 for label in data.classes.values()]
-
-
-def _weights(plan: Plan, data: TrainingSet, learn: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The weight of each image in ``learn``, mean 1."""
-    names = (
-        np.array([data.class_names[i] for i in learn])
-        if plan.tuning.targets == "classes"
-        else data.labels[learn]
-    )
-    _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
-    power = {"none": 0.0, "sqrt": -0.5, "balanced": -1.0}[plan.tuning.class_weights]
-    weights = counts[place].astype(np.float64) ** power
-    return np.asarray(weights / weights.mean(), np.float32)
-
-
 def _start(
-    plan: Plan, data: TrainingSet, learn: NDArray[np.int64], units: int
+    plan: Plan, data: TrainingSet, lesson: _Lesson
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The head's kernel ``[features, units]`` and bias ``[units]`` before training."""
+    units = lesson.taught.shape[1]
     if plan.tuning.head_start == "random" or data.features is None:
-        return random_logits(plan.backbone.feature_size, units, plan.seed)
+        return random_logits(plan.backbone.feature_size, units, lesson.seed)
     if plan.tuning.targets == "classes":
         names = list(data.classes)
-        answers = np.array([names.index(data.class_names[i]) for i in learn])
+        answers = np.array([names.index(data.class_names[i]) for i in lesson.learn])
         missing = [name for i, name in enumerate(names) if i not in answers]
         if missing:
             raise UnusableInput(
@@ -314,5 +292,5 @@ def _start(
                 "add images of it, or train with targets = label",
             )
     else:
-        answers = data.labels[learn]
-    return fit_logits(data.features[learn], answers, units, plan.regularization)
+        answers = data.labels[lesson.learn]
+    return fit_logits(data.features[lesson.learn], answers, units, plan.regularization)

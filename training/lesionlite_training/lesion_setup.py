@@ -22,7 +22,7 @@ from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.configuration import FineTuning, Settings
 from lesionlite_training.distinct import distinct_images
 from lesionlite_training.features import features_of
-from lesionlite_training.fine_tuning import Plan, TrainingSet
+from lesionlite_training.fine_tuning import Plan
 from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
@@ -30,6 +30,7 @@ from lesionlite_training.networks import scaled_backbone
 from lesionlite_training.pixel_cache import cached_images
 from lesionlite_training.runs import open_run
 from lesionlite_training.trainer import Watcher
+from lesionlite_training.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

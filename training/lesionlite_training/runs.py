@@ -11,7 +11,7 @@ from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.files import read_file, write_whole
 
 RECORD = "run.json"
-MEMBER_FOLDERS = ("fold-*", "final")
+MEMBER_FOLDERS = ("fold-*", "final*")
 MAX_BYTES = 1 << 20
 
 

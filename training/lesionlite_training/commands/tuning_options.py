@@ -38,6 +38,10 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "ema": (float, "Momentum of the moving average of the weights, which is kept; 0 for none."),
     "loss": (click.Choice(CHOICES["loss"]), "What is made small."),
     "label_smoothing": (float, "Share of each target that is spread over all of them."),
+    "distillation": (
+        float,
+        "Share of each target that is what a teacher, trained likewise before, says in 8 views.",
+    ),
     "class_weights": (
         click.Choice(CHOICES["class_weights"]),
         "Weight of an image by its class's count n: 1, n^-1/2 or 1/n.",
