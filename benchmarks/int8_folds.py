@@ -19,6 +19,7 @@ import click
 import numpy as np
 from pages import markdown_table, put, write_option
 
+from lesionlite_export.comparison import compare_images
 from lesionlite_export.file_contract import file_contract
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.make import Form, make_tflite
@@ -27,7 +28,6 @@ from lesionlite_export.parity import ScoreParity, score_parity
 from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage, stratified_sample
-from lesionlite_export.verification import compare_images
 from lesionlite_export.views import with_views
 from lesionlite_runtime.container import append_members, read_contract
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, classifier_contract

@@ -26,6 +26,7 @@ from pages import markdown_table, put, write_option
 
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
+from lesionlite_export.comparison import compare_images
 from lesionlite_export.file_contract import file_contract
 from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_export.make import Form, make_tflite
@@ -35,7 +36,7 @@ from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Silent
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import stratified_sample
-from lesionlite_export.verification import compare_images, prepare_all
+from lesionlite_export.verification import prepare_all
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.container import append_members
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract
@@ -187,7 +188,7 @@ def _measure(path: Path, data: Path, size: int, route: Route) -> dict[str, Any]:
             begun = time.perf_counter()
             classifier.score(tensors[0])
             times.append(1000 * (time.perf_counter() - begun))
-    figures = parity.figures(parity.score_tflite)
+    figures = parity.figures_tflite()
     assert figures.auc is not None
     return {
         "bytes": len(flatbuffer),

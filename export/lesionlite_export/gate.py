@@ -11,6 +11,7 @@ from typing import Any
 
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.parity import ScoreParity, ValueParity
+from lesionlite_runtime.contract import CLASSIFICATION, LABELS, REGRESSION
 from lesionlite_runtime.errors import ProofFailed, UsageError
 
 AnyParity = ScoreParity | LabelScoreParity | ValueParity
@@ -28,15 +29,18 @@ LABELS_LIMITS: Mapping[str, float] = {
     "mean_score_error": 0.03,
 }
 REGRESSION_LIMITS: Mapping[str, float] = {"max_relative_error": 0.02}
-UNGATED_BY_DEFAULT = (
-    "max_score_error",
-    "max_absolute_error",
-    "mean_absolute_error",
-    "mean_relative_error",
-)
-LIMIT_NAMES = tuple(
-    dict.fromkeys((*CLASSIFIER_LIMITS, *LABELS_LIMITS, *REGRESSION_LIMITS, *UNGATED_BY_DEFAULT))
-)
+LIMITS_OF: Mapping[str, tuple[str, ...]] = {
+    CLASSIFICATION: (*CLASSIFIER_LIMITS, "max_score_error"),
+    LABELS: (*LABELS_LIMITS, "max_score_error"),
+    REGRESSION: (
+        *REGRESSION_LIMITS,
+        "max_absolute_error",
+        "mean_absolute_error",
+        "mean_relative_error",
+    ),
+}
+"""By task, what limits can be set on."""
+LIMIT_NAMES = tuple(dict.fromkeys(name for names in LIMITS_OF.values() for name in names))
 WORDS = {
     "flip_rate": "share of decisions flipped at the threshold",
     "newly_missed_rate": "share of the positives that Keras refers and the file does not",
@@ -79,17 +83,19 @@ class Verdict:
         options = ",".join(
             f"{name}={round_up(self.would_pass[name]):g}"
             for name in self.limits
-            if name in self.would_pass and self._failed(name)
+            if name in self.would_pass and self.failed(name)
         )
+        passing = f"; `--limits {options}` would have passed" if options else ""
         return ProofFailed(
             "the proof failed: " + ", ".join(self.failures),
-            f"choose another recipe; `--limits {options}` would have passed",
+            f"choose another recipe{passing}",
             file,
         )
 
-    def _failed(self, name: str) -> bool:
+    def failed(self, name: str) -> bool:
+        """Whether the limit ``name`` was not kept."""
         limit = self.limits[name]
-        return limit is not None and self.would_pass[name] > limit
+        return limit is not None and self.would_pass.get(name, 0.0) > limit
 
 
 def default_limits(parity: AnyParity) -> dict[str, float | None]:
@@ -124,19 +130,33 @@ def parse_limits(
     return limits
 
 
-def judge(parity: AnyParity, limits: Mapping[str, float | None]) -> Verdict:
+def check_limits(limits: Iterable[str], task: str) -> None:
+    """Refuse limits, by their names, that are not for models of ``task``.
+
+    Raises:
+        UsageError: when there is one.
+    """
+    for name in limits:
+        if name not in LIMITS_OF[task]:
+            raise UsageError(
+                f"the limit {name} is not for this kind of model",
+                f"pass {' or '.join(LIMITS_OF[task])}",
+            )
+
+
+def judge(parity: AnyParity, limits: Mapping[str, float | None], unscored: int = 0) -> Verdict:
     """The verdict on ``parity`` under ``limits``, over the defaults.
+
+    Args:
+        parity: the comparison.
+        limits: by name; None takes one away.
+        unscored: images that the file alone gave no score for; one is too many under any limits.
 
     Raises:
         UsageError: when a limit is not one of this kind of model.
     """
     measures = parity.measures()
-    for name in limits:
-        if name not in measures:
-            raise UsageError(
-                f"the limit {name} is not for this kind of model",
-                f"pass {' or '.join(measures)}",
-            )
+    check_limits(limits, task_of(parity))
     in_force = {**default_limits(parity), **limits}
     would_pass = {name: value for name, value in measures.items() if value is not None}
     failures = tuple(
@@ -144,7 +164,21 @@ def judge(parity: AnyParity, limits: Mapping[str, float | None]) -> Verdict:
         for name, limit in in_force.items()
         if limit is not None and name in would_pass and would_pass[name] > limit
     )
+    if unscored:
+        failures = (unscored_sentence(unscored), *failures)
     return Verdict(not failures, in_force, would_pass, failures)
+
+
+def unscored_sentence(unscored: int) -> str:
+    """Why a file fails that gives no score for so many images."""
+    return f"the file gives no score for {unscored} of the images that the reference scores"
+
+
+def task_of(parity: AnyParity) -> str:
+    """The task of the models that were compared, as it stands in contracts."""
+    if isinstance(parity, ScoreParity):
+        return CLASSIFICATION
+    return LABELS if isinstance(parity, LabelScoreParity) else REGRESSION
 
 
 def round_up(value: float) -> float:

@@ -21,7 +21,7 @@ FIGURES = ("brightness", "contrast", "saturation")
 LIMIT = 0.75
 """Standardized difference between two sets of images from which on a warning is due."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _STANDARD_ERRORS = 3.0
 _LEAST_SPREAD = 1e-3
 
@@ -48,7 +48,7 @@ def image_figures(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
     saturation the mean of HSV's ``(max - min) / max``.
     """
     scaled = pixels.astype(np.float32) / 255
-    luma = scaled @ _LUMA
+    luma = scaled @ LUMA
     high, low = scaled.max(-1), scaled.min(-1)
     saturation = np.divide(high - low, high, out=np.zeros_like(high), where=high > 0)
     return float(luma.mean()), float(luma.std()), float(saturation.mean())

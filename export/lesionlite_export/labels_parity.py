@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.parity import VERIFY_SCHEMA
-from lesionlite_export.statistics import interval_json, proportion
+from lesionlite_export.parity import VERIFY_SCHEMA, Mask
+from lesionlite_export.statistics import Clusters, interval_json, share
 from lesionlite_runtime.contract_fields import LabelsParity, LabelThresholds
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.label_classifier import decide
 
 Table = NDArray[np.float64]
+LABEL_FLIPS = ("newly_wrong", "newly_right")
+"""What a flip does; one from a wrong label to another is neither."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class LabelScoreParity:
         scores_keras: float64 ``[n, labels]``, of the reference.
         scores_tflite: likewise, of the file.
         thresholds: what each label needs; None for the highest score.
+        clusters: int64 ``[n]``, which images belong together; None where each stands for itself.
     """
 
     files: tuple[str, ...]
@@ -37,6 +40,7 @@ class LabelScoreParity:
     scores_keras: Table
     scores_tflite: Table
     thresholds: LabelThresholds | None
+    clusters: Clusters | None = None
 
     @property
     def n(self) -> int:
@@ -59,41 +63,61 @@ class LabelScoreParity:
         return np.not_equal(self.decisions_keras, self.decisions_tflite)
 
     @property
+    def right_keras(self) -> Mask:
+        """Which images the reference gives their label."""
+        return np.asarray(self.decisions_keras == self.labels)
+
+    @property
+    def right_tflite(self) -> Mask:
+        """Which images the file does."""
+        return np.asarray(self.decisions_tflite == self.labels)
+
+    @property
+    def newly_wrong(self) -> Mask:
+        """Images that the reference alone gives their label."""
+        return np.asarray(self.right_keras & ~self.right_tflite)
+
+    @property
+    def newly_right(self) -> Mask:
+        """Images that the file alone does."""
+        return np.asarray(self.right_tflite & ~self.right_keras)
+
+    @property
     def largest_errors(self) -> NDArray[np.float64]:
         """For each image, the largest absolute error among its labels."""
         return np.asarray(np.abs(self.scores_tflite - self.scores_keras).max(1))
 
-    def accuracy(self, decisions: NDArray[np.int64]) -> float:
-        """Share of the images whose decision is their label."""
-        return float((decisions == self.labels).mean())
+    @property
+    def accuracy_difference(self) -> float:
+        """Accuracy of the file less that of the reference."""
+        return float(self.right_tflite.mean() - self.right_keras.mean())
 
     def measures(self) -> dict[str, float | None]:
         """The figures that limits are set on, by the limit's name."""
-        difference = self.accuracy(self.decisions_tflite) - self.accuracy(self.decisions_keras)
         return {
             "flip_rate": float(self.flipped.mean()),
-            "accuracy_difference": abs(difference),
+            "accuracy_difference": abs(self.accuracy_difference),
             "mean_score_error": float(self.largest_errors.mean()),
             "max_score_error": float(self.largest_errors.max()),
         }
 
     def to_json(self) -> dict[str, Any]:
         """The object of schema ``lesionlite.verify/1`` for several labels, verdict left out."""
-        flips = int(self.flipped.sum())
-        rate = proportion(flips, self.n)
+        rate = share(self.flipped, self.clusters)
         keras, tflite = (
-            int((decisions == self.labels).sum())
-            for decisions in (self.decisions_keras, self.decisions_tflite)
+            interval_json(share(right, self.clusters))
+            for right in (self.right_keras, self.right_tflite)
         )
         return {
             "schema": VERIFY_SCHEMA,
             "n": self.n,
             "labels": list(self.label_names),
             "flips": {
-                "count": flips,
+                "count": int(self.flipped.sum()),
                 "rate": rate.value,
                 "low": rate.low,
                 "high": rate.high,
+                **{kind: int(getattr(self, kind).sum()) for kind in LABEL_FLIPS},
                 "files": [f for f, flip in zip(self.files, self.flipped, strict=True) if flip],
             },
             "score_error": {
@@ -101,8 +125,8 @@ class LabelScoreParity:
                 "mean": float(self.largest_errors.mean()),
                 "p99": float(np.percentile(self.largest_errors, 99)),
             },
-            "keras": {"accuracy": interval_json(proportion(keras, self.n))},
-            "tflite": {"accuracy": interval_json(proportion(tflite, self.n))},
+            "keras": {"accuracy": keras},
+            "tflite": {"accuracy": tflite},
         }
 
     def columns(self) -> dict[str, Any]:
@@ -120,11 +144,10 @@ class LabelScoreParity:
         self, limits: dict[str, float | None], reference: str | None = None
     ) -> LabelsParity:
         """What of this goes into the contract of the file."""
-        difference = self.accuracy(self.decisions_tflite) - self.accuracy(self.decisions_keras)
         return LabelsParity(
             n=self.n,
             flips=int(self.flipped.sum()),
-            accuracy_difference=difference,
+            accuracy_difference=self.accuracy_difference,
             mean_score_error=float(self.largest_errors.mean()),
             max_score_error=float(self.largest_errors.max()),
             limits=limits,
@@ -139,6 +162,7 @@ def label_score_parity(
     scores_keras: Table,
     scores_tflite: Table,
     thresholds: LabelThresholds | None,
+    clusters: Clusters | None = None,
 ) -> LabelScoreParity:
     """A `LabelScoreParity` of plain sequences.
 
@@ -159,4 +183,5 @@ def label_score_parity(
         scores_keras,
         scores_tflite,
         thresholds,
+        clusters,
     )

@@ -81,9 +81,9 @@ def read_manifest(path: str | os.PathLike[str], labels: int = 2) -> Manifest:
             its own folder, or a label that there is not.
     """
     file = Path(path)
-    rows = _csv_rows(file)
+    rows = csv_rows(file)
     _, header = next(rows, (1, []))
-    columns = _columns(file, header, REQUIRED_COLUMNS)
+    columns = csv_columns(file, header, REQUIRED_COLUMNS)
     images = [_image(file, line, row, columns, labels) for line, row in rows]
     return Manifest(str(file), _checked(images, str(file)))
 
@@ -139,9 +139,9 @@ def read_leaks(path: Path) -> frozenset[str]:
     """
     if not path.exists():
         return frozenset()
-    rows = _csv_rows(path)
+    rows = csv_rows(path)
     _, header = next(rows, (1, []))
-    column = _columns(path, header, ("image_id",))["image_id"]
+    column = csv_columns(path, header, ("image_id",))["image_id"]
     return frozenset(row[column] for _, row in rows)
 
 
@@ -155,7 +155,7 @@ def is_image_file(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def _csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with the number of its last line; all are of one length."""
     data = read_file(file, MAX_CSV_BYTES)
     try:
@@ -179,7 +179,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def _columns(file: Path, header: Sequence[str], needed: Sequence[str]) -> dict[str, int]:
+def csv_columns(file: Path, header: Sequence[str], needed: Sequence[str]) -> dict[str, int]:
     """Where each column stands in ``header``; those that are ``needed`` must, and none twice."""
     missing = [name for name in needed if name not in header]
     if missing:

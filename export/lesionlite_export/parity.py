@@ -201,6 +201,7 @@ class ScoreParity:
             "label": self.labels,
             "score_keras": self.score_keras,
             "score_tflite": self.score_tflite,
+            "error": self.errors,
             "flipped": self.flipped.astype(int),
         }
 

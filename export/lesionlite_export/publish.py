@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export.accelerators import accelerator_report
 from lesionlite_export.calibration import DEFAULT_METHOD, check_method
+from lesionlite_export.comparison import compare_images, compare_regressions
 from lesionlite_export.conformity import check_recipe
 from lesionlite_export.convert import probe_inputs
 from lesionlite_export.feature_range import compare_features
@@ -36,19 +37,14 @@ from lesionlite_export.representative import (
     Sample,
     Unusable,
     distinct_sample,
-    list_digest,
     refuse_overlap,
     representative_list,
 )
 from lesionlite_export.representative_list import read_representative_list
+from lesionlite_export.seen import images_record, refuse_trained_on
 from lesionlite_export.source import Source
 from lesionlite_export.tflite_model import TfliteModel
-from lesionlite_export.verification import (
-    Prepared,
-    compare_images,
-    compare_regressions,
-    prepare_proof,
-)
+from lesionlite_export.verification import Prepared, prepare_proof
 from lesionlite_runtime.container import append_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
@@ -152,6 +148,8 @@ def export_model(
         representative = _representative(source, recipe, sets, report)
         proof = _proof(source, sets, prove, report)
     refuse_overlap(representative.images, proof.images)
+    if proof.images:
+        refuse_trained_on(image_contract(source.contract), source.path, proof.images)
     warnings = _set_warnings(sets, representative.images, proof.images)
     tensors = _tensors(source, recipe, representative.images)
     made = make(source, recipe, tensors, form, report, method)
@@ -277,7 +275,7 @@ def _calibration(
         "method": method,
         "n": len(images),
         "positives": sum(p.image.label for p in images),
-        "images_sha256": list_digest(images),
+        **images_record(images),
     }
     if sets.listed is not None:
         return {**found, "on": "a list of representative images"}

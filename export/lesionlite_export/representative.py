@@ -227,7 +227,12 @@ def representative_list(prepared: Sequence[PreparedImage], root: Path) -> bytes:
 
 def list_digest(prepared: Sequence[ImageTensor]) -> str:
     """SHA-256 over the images' digests in order: what a calibration ran on, wherever it lay."""
-    return hashlib.sha256("\n".join(p.sha256 for p in prepared).encode()).hexdigest()
+    return digest_of_digests(p.sha256 for p in prepared)
+
+
+def digest_of_digests(digests: Iterable[str]) -> str:
+    """SHA-256 over hex digests in order, a line each."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def refuse_overlap(representative: Sequence[PreparedImage], proof: Sequence[PreparedImage]) -> None:

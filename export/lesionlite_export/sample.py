@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.grouping import groups_of
+from lesionlite_export.grouping import LESION, PATIENT, groups_of
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.statistics import Clusters, Labels, Scores
+
+_PLURALS = {None: "images", PATIENT: "patients", LESION: "lesions"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Clustering:
     by: str | None
     n: int
     of_image: Clusters | None
+
+    @property
+    def plural(self) -> str:
+        """What the clusters are: ``patients`` or ``lesions``, and ``images`` where there are none.
+
+        Where some images have a patient and others a lesion alone they are called patients.
+        """
+        return _PLURALS[self.by]
 
     def to_json(self) -> dict[str, Any]:
         """``by`` and ``n``."""

@@ -143,7 +143,8 @@ def auc_difference(
     """
     value, cases, controls = _components(labels, scores)
     value_ref, cases_ref, controls_ref = _components(labels, reference)
-    difference = value - value_ref
+    pairs = 2 * len(cases) * len(controls)  # an AUC is a whole number of half pairs
+    difference = float(np.rint(value * pairs) - np.rint(value_ref * pairs)) / pairs
     cases, controls = cases - cases_ref, controls - controls_ref
     if clusters is None:
         variance = _variance(cases, controls, largest=1.0)

@@ -1,46 +1,37 @@
-"""Running both models on the same inputs: the evidence that `parity` and `gate` judge."""
+"""Whether a file decides like its reference, on the verifier's own images."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from lesionlite_export.keras_model import KerasModel
-from lesionlite_export.labels_parity import LabelScoreParity, label_score_parity
+from lesionlite_export.comparability import check_comparable, file_side, reference_side
+from lesionlite_export.comparison import Paired, compare_regressions, pair_outputs, parity_of
+from lesionlite_export.gate import check_limits, judge
+from lesionlite_export.label_figures import LabelFigures, label_figures
+from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.manifest import Manifest, read_images
-from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
+from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Reporter, Silent
+from lesionlite_export.recorded import RecordedScores, recorded_warnings
+from lesionlite_export.reference import Reference
 from lesionlite_export.representative import PreparedImage, Unusable, prepare, usable_images
-from lesionlite_export.source import Source, chunks_of, name_of, outputs_of
-from lesionlite_export.views import views_network
-from lesionlite_runtime.classifier import Classifier
+from lesionlite_export.sample import cluster
+from lesionlite_export.score_figures import ScoreFigures, score_figures
+from lesionlite_export.score_levels import score_levels
+from lesionlite_export.seen import KnownSet, SeenImages, known_sets, refuse_seen, seen_images
+from lesionlite_export.seen_lists import list_beside, training_set
+from lesionlite_export.set_warnings import proof_warnings, unlike_photos
+from lesionlite_export.verification_result import ProofSet, Verification
 from lesionlite_runtime.container import read_contract
-from lesionlite_runtime.contract import (
-    AnyContract,
-    ImageContract,
-    LabelsContract,
-    RegressionContract,
-    regression_contract,
-)
+from lesionlite_runtime.contract import ImageContract, RegressionContract, image_contract
 from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.door import open_model
-from lesionlite_runtime.errors import UnusableInput, UsageError
-from lesionlite_runtime.label_classifier import LabelClassifier
+from lesionlite_runtime.door import DeviceModel, open_model
+from lesionlite_runtime.errors import UsageError
+from lesionlite_runtime.interpreter import installed_backends
 from lesionlite_runtime.regressor import Regressor
-
-GRID = 1001
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A comparison, what to know of it, and the images that could not be used."""
-
-    parity: ScoreParity | LabelScoreParity | ValueParity
-    warnings: tuple[str, ...]
-    unusable: tuple[Unusable, ...]
 
 
 @dataclass(frozen=True)
@@ -69,158 +60,131 @@ def prepare_proof(
     """As `prepare_all`, for a proof: a set of one label has no AUC, and misses nothing.
 
     Raises:
-        UnusableInput: when none can be used, or those that can have one label only.
+        UnusableInput: when none can be used, those that can have one label only, or a lesion has
+            two patients.
     """
     manifest.needs_both_labels()
+    cluster(manifest.images)  # refused now, not after the scoring
     prepared = prepare_all(manifest, contract.input, label, report)
     Manifest(manifest.source, tuple(p.image for p in prepared.images)).needs_both_labels()
     return prepared
 
 
-def compare_images(
-    source: Source,
-    tflite: str | os.PathLike[str],
-    images: Sequence[PreparedImage],
-    report: Reporter,
-    *,
-    backend: str | None = None,
-    threads: int = 1,
-) -> ScoreParity | LabelScoreParity:
-    """Scores of the reference and of the file at ``tflite``, at the thresholds of its contract."""
-    chunks = outputs_of(source, (p.pixels for p in images))
-    label = f"Scoring with {name_of(source)}"
-    reference = np.concatenate(list(report.track(chunks, label, chunks_of(source, len(images)))))
-    opened = open_model(tflite)
-    files = [os.fspath(p.image.path) for p in images]
-    labels = [p.image.label for p in images]
-    tracked = report.track(images, "Scoring with the .tflite", len(images))
-    if isinstance(opened.contract, LabelsContract):
-        model = LabelClassifier(opened, backend=backend, threads=threads)
-        found = np.array([model.scores(p.pixels[np.newaxis]) for p in tracked])
-        names, thresholds = opened.contract.output.labels, opened.contract.threshold
-        return label_score_parity(files, names, labels, reference, found, thresholds)
-    classifier = Classifier(opened, backend=backend, threads=threads)
-    scores = [classifier.score(p.pixels[np.newaxis]) for p in tracked]
-    first = reference if reference.ndim == 1 else reference[:, -1]
-    return score_parity(files, labels, first.tolist(), scores, classifier.threshold)
-
-
-def compare_regressions(source: Source, regressor: Regressor, points: int = GRID) -> ValueParity:
-    """Values of both models on an even grid over the contract's range."""
-    low, high = regression_contract(source.contract, source.path).input.range
-    x = np.linspace(low, high, points)
-    inputs = (np.array([value], np.float32) for value in x)
-    y_keras = np.concatenate(list(outputs_of(source, inputs)))
-    y_tflite = np.array([regressor.predict(float(value)) for value in x])
-    return ValueParity(x, y_keras, y_tflite)
-
-
 def verify_model(
-    source: Source,
+    reference: Reference,
     tflite: str | os.PathLike[str],
     data: str | os.PathLike[str] | None,
     *,
+    limits: Mapping[str, float | None] | None = None,
     classes: Mapping[str, int] | None = None,
+    training: Path | None = None,
+    allow_training_images: bool = False,
     backend: str | None = None,
     threads: int = 1,
     report: Reporter | None = None,
-) -> Verified:
-    """Compare ``source`` with the file ``tflite`` on the images of ``data``.
+) -> Verification:
+    """Compare the file ``tflite`` with ``reference`` on the images of ``data``.
 
     Args:
-        source: as loaded by `load_source`.
+        reference: as loaded by `load_reference`.
         tflite: path of the file.
         data: manifest CSV, or a folder in the ISIC layout, whose ``valid`` is taken; None for a
             regression.
+        limits: of the gate, over the defaults (see `judge`).
         classes: label of each class folder; by default those of the file's contract.
+        training: what lists the images that the model was trained on, see `training_set`.
+        allow_training_images: go on although images are among those of training or calibration;
+            the result says so.
         backend: see `lesionlite_runtime.Classifier`.
         threads: likewise.
         report: who is told of the progress.
 
     Raises:
-        UnusableInput: when the file is refused at the door, or the images cannot be used.
-        UsageError: when a classifier is given no data.
+        UnusableInput: when the file is refused at the door, the two cannot be compared, or the
+            images cannot be used.
+        UsageError: when a classifier is given no data, a limit is not one of this kind of model, or
+            the model has seen images and that is not allowed.
     """
     report = report or Silent()
-    contract = read_contract(tflite)
-    warnings = _origin_warnings(source, contract, os.fspath(tflite))
+    file = os.fspath(tflite)
+    contract = read_contract(file)
+    sides = reference_side(reference, contract), file_side(contract, file)
+    reference, warnings = check_comparable(reference, contract, file)
+    for warning in warnings:
+        report.say(f"lesionlite: {warning}")
+    check_limits(limits or {}, contract.task)
     if isinstance(contract, RegressionContract):
-        regressor = Regressor(tflite, backend=backend)
-        return Verified(compare_regressions(source, regressor), warnings, ())
+        assert not isinstance(reference, RecordedScores)
+        regressor = Regressor(file, backend=backend)
+        values = compare_regressions(reference, regressor)
+        verdict = judge(values, limits or {})
+        return Verification(
+            *sides, regressor.backend, values, None, verdict, None, warnings=warnings
+        )
     if data is None:
         raise UsageError("there are no images to compare the models on", "pass --data CSV")
-    open_model(tflite)  # refused now, not after the images are read
-    _check_same_task(source, contract, os.fspath(tflite))
-    source = _same_views(source, contract, os.fspath(tflite))
-    manifest = read_images(
-        data, "valid", classes or contract.output.classes, len(contract.output.labels)
+    opened = open_model(file)  # refused now, not after the images are read
+    prepared = _prepare(data, classes or contract.output.classes, contract, report)
+    known = list(_known_sets(reference, contract, file))
+    if training is not None:
+        known.append(training_set(training, contract, report))
+    seen = seen_images(prepared.images, known, allow_training_images)
+    refuse_seen(seen, len(prepared.images), os.fspath(data))
+    paired = pair_outputs(
+        reference, opened, prepared.images, report, backend=backend, threads=threads
     )
-    prepared = prepare_proof(manifest, contract, "Reading images", report)
-    parity = compare_images(
-        source, tflite, prepared.images, report, backend=backend, threads=threads
-    )
-    return Verified(parity, warnings, prepared.unusable)
-
-
-def check_comparable(
-    source: Source, contract: AnyContract, file: str
-) -> tuple[Source, tuple[str, ...]]:
-    """``source`` with as many views as the file of ``contract`` has, and what to warn of.
-
-    Raises:
-        UnusableInput: when the two are of other tasks, pixels, classes or views.
-    """
-    warnings = _origin_warnings(source, contract, file)
-    if isinstance(contract, RegressionContract):
-        regression_contract(source.contract, source.path)
-        return source, warnings
-    _check_same_task(source, contract, file)
-    return _same_views(source, contract, file), warnings
-
-
-def _origin_warnings(source: Source, contract: AnyContract, file: str) -> tuple[str, ...]:
-    origin = contract.provenance.network_sha256
-    if origin == source.contract.provenance.network_sha256:
-        return ()
-    return (
-        f"{file} was made from another network ({origin[:12]}) than {source.path} "
-        f"({source.contract.provenance.network_sha256[:12]}): this compares two models",
+    proof = _proof_set(paired, os.fspath(data), seen)
+    parity = parity_of(paired, opened, proof.clusters.of_image, sides[0].threshold)
+    with report.phase("Computing intervals"):
+        figures = _figures(parity, proof, opened)
+    if isinstance(reference, RecordedScores):
+        warnings += tuple(recorded_warnings(reference, parity.n + paired.unscored))
+    return Verification(
+        *sides,
+        backend or installed_backends()[0],
+        parity,
+        figures,
+        judge(parity, limits or {}, paired.unscored),
+        proof,
+        paired.unscored,
+        (*warnings, *proof_warnings(proof, parity)),
+        (*prepared.unusable, *paired.unusable),
+        reference.faults if isinstance(reference, RecordedScores) else (),
     )
 
 
-def _check_same_task(source: Source, contract: ImageContract, file: str) -> None:
-    theirs = source.contract
-    if isinstance(theirs, RegressionContract) or theirs.task != contract.task:
-        raise UnusableInput(
-            f"this is a model for {contract.task}, and {source.path} one for {theirs.task}",
-            "compare models of one kind",
-            file,
-        )
-    # The type of the pixels is the file's own affair: their values are the same.
-    if theirs.input != replace(contract.input, dtype=theirs.input.dtype, range=theirs.input.range):
-        raise UnusableInput(
-            f"it wants other pixels than {source.path} (see `lesionlite inspect`)",
-            "compare models with the same input",
-            file,
-        )
-    same_labels = theirs.output.labels == contract.output.labels
-    if not same_labels or dict(theirs.output.classes) != dict(contract.output.classes):
-        raise UnusableInput(
-            f"its label map is not that of {source.path} (see `lesionlite inspect`)",
-            "compare models with the same classes",
-            file,
-        )
+def _prepare(
+    data: str | os.PathLike[str],
+    classes: Mapping[str, int],
+    contract: ImageContract,
+    report: Reporter,
+) -> Prepared:
+    manifest = read_images(data, "valid", classes, len(contract.output.labels))
+    cluster(manifest.images)  # refused now, not after the scoring
+    return prepare_all(manifest, contract.input, "Reading images", report)
 
 
-def _same_views(source: Source, contract: ImageContract, file: str) -> Source:
-    """``source`` with as many views of each image as the file has."""
-    wanted, has = contract.provenance.views or 1, source.contract.provenance.views or 1
-    if wanted == has:
-        return source
-    if isinstance(source, KerasModel) and has == 1:
-        return replace(source, network=views_network(source.network, wanted))
-    raise UnusableInput(
-        f"it averages {wanted} views of an image, and {source.path} {has}",
-        "compare it with the .keras that it was made from",
-        file,
-    )
+def _known_sets(reference: Reference, contract: ImageContract, file: str) -> Iterator[KnownSet]:
+    """The images that the file and its reference have seen."""
+    yield from known_sets(contract, file)
+    if not isinstance(reference, RecordedScores):
+        yield from known_sets(image_contract(reference.contract), reference.path)
+    beside = list_beside(Path(file), contract)
+    if beside is not None:
+        yield beside
+
+
+def _proof_set(paired: Paired, source: str, seen: SeenImages) -> ProofSet:
+    images = tuple(image.image for image in paired.images)
+    digests = tuple(image.sha256 for image in paired.images)
+    return ProofSet(source, cluster(images), seen, unlike_photos(paired.images), images, digests)
+
+
+def _figures(
+    parity: ScoreParity | LabelScoreParity, proof: ProofSet, opened: DeviceModel
+) -> ScoreFigures | LabelFigures:
+    plural = proof.clusters.plural
+    if isinstance(parity, LabelScoreParity):
+        return label_figures(parity, proof.images, plural)
+    levels = score_levels(opened.graph, opened.contract.output.name, parity.threshold)
+    return score_figures(parity, proof.images, plural, levels)

@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from lesionlite_export.gate import (
     CLASSIFIER_LIMITS,
     LIMIT_NAMES,
+    LIMITS_OF,
     REGRESSION_LIMITS,
     WORDS,
+    check_limits,
     judge,
     parse_limits,
     round_up,
 )
 from lesionlite_export.labels_parity import LabelScoreParity, label_score_parity
 from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
+from lesionlite_runtime.contract import CLASSIFICATION, LABELS, REGRESSION
 from lesionlite_runtime.errors import UsageError
 
 
@@ -166,7 +169,7 @@ def test_the_limits_that_would_have_passed_pass(flips: int, n: int, shift: float
 def test_a_limit_of_the_other_kind_of_model_is_refused() -> None:
     with pytest.raises(UsageError, match="the limit max_relative_error is not for this kind"):
         judge(scores(), {"max_relative_error": 0.1})
-    with pytest.raises(UsageError, match="pass max_absolute_error or mean_absolute_error or"):
+    with pytest.raises(UsageError, match="pass max_relative_error or max_absolute_error or"):
         judge(values(0.0), {"flip_rate": 0.1})
 
 
@@ -182,3 +185,24 @@ def test_the_verdict_as_json() -> None:
         "limits": {**CLASSIFIER_LIMITS, "auc_difference": None},
         "would_pass": scores(flips=7).measures(),
     }
+
+
+def test_a_file_without_a_score_for_some_images_fails_under_any_limits() -> None:
+    nothing: dict[str, float | None] = dict.fromkeys(scores().measures())
+    assert judge(scores(), nothing)
+    verdict = judge(scores(), nothing, unscored=2)
+    assert not verdict
+    assert str(verdict.error("m.tflite")) == (
+        "m.tflite: the proof failed: the file gives no score for 2 of the images that the "
+        "reference scores; choose another recipe"
+    )
+    assert "`--limits flip_rate=0.07" in str(judge(scores(flips=7), {}, 2).error("m.tflite"))
+
+
+def test_limits_are_named_by_task() -> None:
+    for parity, task in ((scores(), CLASSIFICATION), (label_scores(), LABELS)):
+        assert set(parity.measures()) == set(LIMITS_OF[task])
+    assert set(values(0).measures()) == set(LIMITS_OF[REGRESSION])
+    check_limits(["flip_rate"], LABELS)
+    with pytest.raises(UsageError, match="the limit newly_missed_rate is not for this kind"):
+        check_limits(["flip_rate", "newly_missed_rate"], LABELS)

@@ -182,7 +182,15 @@ def test_one_label_has_no_auc_and_says_so() -> None:
 
 def test_columns_are_a_row_an_image(parity: ScoreParity) -> None:
     columns = parity.columns()
-    assert list(columns) == ["filepath", "label", "score_keras", "score_tflite", "flipped"]
+    assert list(columns) == [
+        "filepath",
+        "label",
+        "score_keras",
+        "score_tflite",
+        "error",
+        "flipped",
+    ]
+    assert columns["error"].tolist() == parity.errors.tolist()
     assert columns["flipped"].tolist() == [0, 1, 0, 1, 0, 1, 1, 0]
 
 
@@ -239,10 +247,10 @@ def test_the_comparison_in_words(parity: ScoreParity, values: ValueParity) -> No
     assert lines[0] == "images     8, 4 of them labelled 1"
     assert lines[2] == (
         "decisions  4 of 8 flipped, 50.0 % (95 % interval 15.7 to 84.3 %): "
-        "1 newly missed, 1 newly referred"
+        "1 newly missed, 1 newly found, 1 newly referred, 1 newly spared"
     )
     assert f"{'':<10} p_missed: Keras 0.6000, file 0.4900" in lines
-    assert "scores     mean error 0.0900, largest 0.3000, bias -0.0175" in lines
+    assert "scores     mean error 0.0900, 99 % up to 0.2965, largest 0.3000, bias -0.0175" in lines
     assert "limit      flip_rate 0.5: OVER 0.05" in lines
     assert "limit      auc_difference: not gated" in lines
     assert lines[-1] == "proof      FAILED"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,12 @@ import pytest
 
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import KerasModel
-from lesionlite_export.manifest import Manifest, read_isic_split
+from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.representative import PreparedImage, prepare
+from lesionlite_export.seen import known_sets, seen_images
+from lesionlite_runtime.contract import image_contract
 from lesionlite_runtime.errors import UnusableInput, UsageError
 
 pytestmark = pytest.mark.tensorflow
@@ -80,6 +83,21 @@ def test_equal_images_count_once_and_are_counted(
     sets = replace(small_sets, representative=Manifest(str(tmp_path), more))
     assert calibration(export(sets=sets))["duplicates"] == 1
     assert calibration(export())["duplicates"] == 0
+
+
+def test_the_contract_knows_each_image_that_calibrated(export: Export, small_sets: Sets) -> None:
+    assert small_sets.representative is not None
+    assert small_sets.proof is not None
+    exported = export(sets=replace(small_sets, size=9, seed=4))
+    contract = image_contract(exported.contract)
+    known = list(known_sets(contract, str(exported.path)))
+
+    def seen(images: Sequence[LabelledImage]) -> int:
+        items = [p for p in prepare(images, contract.input) if isinstance(p, PreparedImage)]
+        return len(seen_images(items, known).files["calibration"])
+
+    assert seen(small_sets.representative.images) == 9
+    assert seen(small_sets.proof.images) == 0
 
 
 def test_the_method_changes_the_ranges_and_is_recorded(export: Export) -> None:

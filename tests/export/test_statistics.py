@@ -183,6 +183,16 @@ def test_one_case_says_hardly_anything() -> None:
     assert auc_difference(labels, scores, scores) == (0.0, -1.0, 1.0)
 
 
+def test_equal_areas_by_other_orders_do_not_differ_by_rounding() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        labels = np.r_[np.ones(7, np.int64), np.zeros(31, np.int64)]
+        scores = generator.permutation(38) / 38
+        cases, controls = generator.permutation(7), 7 + generator.permutation(31)
+        mixed = scores[np.r_[cases, controls]]
+        assert auc_difference(labels, mixed, scores)[0] == 0.0
+
+
 def test_a_model_does_not_differ_from_itself() -> None:
     labels, scores = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.2, 0.3, 0.3, 0.1])
     assert auc_difference(labels, scores, scores) == (0.0, 0.0, 0.0)

@@ -11,29 +11,42 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesionlite_export.comparison import compare_regressions
 from lesionlite_export.keras_model import KerasModel, load_keras, save_keras
-from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.progress import Silent
 from lesionlite_export.publish import Exported, Sets, export_model
 from lesionlite_export.recipe import load_recipe
-from lesionlite_export.verification import compare_regressions, prepare_all, verify_model
+from lesionlite_export.verification import prepare_all, verify_model
+from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.regressor import Regressor
 
 pytestmark = pytest.mark.tensorflow
+NO_AUC: dict[str, float | None] = {"auc_difference": None}
 
 
 def test_verifying_repeats_the_proof_of_the_export(
     tiny_model: KerasModel, tiny_exported: Exported, small_drawn: Path
 ) -> None:
-    verified = verify_model(tiny_model, tiny_exported.path, small_drawn)
+    verified = verify_model(tiny_model, tiny_exported.path, small_drawn, limits=NO_AUC)
     assert isinstance(verified.parity, ScoreParity)
     assert isinstance(tiny_exported.parity, ScoreParity)
     assert verified.parity.to_json() == tiny_exported.parity.to_json()
-    assert verified.warnings == verified.unusable == ()
+    assert verified
+    assert verified.complete
+    assert [warning.partition(":")[0] for warning in verified.warnings] == [
+        "18 images are few",
+        "only 6 images have the label 1",
+    ]
+    assert (verified.reference.kind, verified.candidate.kind) == ("keras", "tflite")
+    assert verified.candidate.recipe == "int8"
+    assert not verify_model(
+        tiny_model, tiny_exported.path, small_drawn, limits={"max_score_error": 0.0}
+    )
 
 
 def test_scores_belong_to_their_images(
@@ -72,10 +85,12 @@ def test_another_network_is_compared_with_a_warning(
     other = another_network(network_maker, tiny_model.contract, tmp_path / "other.keras")
     verified = verify_model(other, tiny_exported.path, small_drawn)
     origins = [model.contract.provenance.network_sha256[:12] for model in (tiny_model, other)]
-    assert verified.warnings == (
+    assert verified.warnings[0] == (
         f"{tiny_exported.path} was made from another network ({origins[0]}) than {other.path} "
-        f"({origins[1]}): this compares two models",
+        f"({origins[1]}): this compares two models"
     )
+    assert next(verification_lines(verified)).startswith("reference ")
+    assert verified.to_json()["same_network"] is False
     assert isinstance(verified.parity, ScoreParity)
     assert np.abs(verified.parity.errors).max() > 0.1
 
@@ -115,7 +130,7 @@ def test_a_classifier_is_not_compared_with_a_line(
     with pytest.raises(UnusableInput, match=r"binary_classification, and .*one for regr"):
         verify_model(line, tiny_exported.path, small_drawn)
     export_model(line, load_recipe("float32"), tmp_path / "line.tflite")
-    with pytest.raises(UnusableInput, match="not a regression"):
+    with pytest.raises(UnusableInput, match=r"regression, and .*one for binary_classification"):
         verify_model(tiny_model, tmp_path / "line.tflite", None)
 
 
@@ -138,18 +153,20 @@ def test_unreadable_images_are_left_out_by_name(
     assert str(bad) not in verified.parity.files
 
 
-def test_one_label_is_no_proof_however_it_came_to_that(
+def test_one_label_alone_is_compared_with_a_warning_and_proves_no_export(
     tiny_model: KerasModel, tiny_exported: Exported, small_drawn: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "drawn"
     shutil.copytree(small_drawn, folder)
     for path in (folder / "valid" / "melanoma").iterdir():
         path.write_bytes(b"no image")
+    sets = Sets(read_isic_split(folder, "train"), read_isic_split(folder, "valid"))
     with pytest.raises(UnusableInput, match="all 12 images have the label 0"):
-        verify_model(tiny_model, tiny_exported.path, folder)
-    shutil.rmtree(folder / "valid" / "melanoma")
-    with pytest.raises(UnusableInput, match="all 12 images have the label 0"):
-        verify_model(tiny_model, tiny_exported.path, folder)
+        export_model(tiny_model, load_recipe("int8"), tmp_path / "m.tflite", sets=sets)
+    verified = verify_model(tiny_model, tiny_exported.path, folder)
+    assert "all 12 images have the label 0: nothing is said of any other" in verified.warnings
+    assert len(verified.unusable) == 6
+    assert verified.to_json()["auc_difference"] is None
 
 
 def test_an_altered_file_is_not_run(
@@ -190,15 +207,12 @@ def test_the_shipped_file_decides_like_its_keras_on_real_photos(
     lesion_model: KerasModel, shipped_model: Path, data_dir: Path
 ) -> None:
     """The gate's own limits, on the 148 proof images less the leaks."""
-    from lesionlite_export.gate import judge
-
     verified = verify_model(lesion_model, shipped_model, data_dir / "isic2017")
     assert verified.warnings == verified.unusable == ()
+    assert verified, verified.verdict.failures
     parity = verified.parity
     assert isinstance(parity, ScoreParity)
     assert (parity.n, parity.positives) == (148, 30)
-    verdict = judge(parity, {})
-    assert verdict, verdict.failures
     assert isinstance(lesion_model.contract, ClassifierContract)
     contract = Classifier(shipped_model).contract
     assert contract.threshold == lesion_model.contract.threshold

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,6 @@ from lesionlite_runtime.cli import main
 
 pytestmark = pytest.mark.tensorflow
 NOT_GATED = ("--limits", "auc_difference=none", "--quiet")
-KEYS = {
-    "schema",
-    "n",
-    "positives",
-    "threshold",
-    "passed",
-    "flips",
-    "score_error",
-    "keras",
-    "tflite",
-    "auc_difference",
-    "limits",
-    "would_pass",
-    "warnings",
-    "unusable",
-}
 
 
 def verify(*arguments: object) -> int:
@@ -51,10 +36,13 @@ def test_within_the_limits_is_exit_code_0(
     assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits) == 0
     text, progress = capfd.readouterr()
     lines = text.splitlines()
-    assert lines[0] == "images     18, 6 of them labelled 1"
-    assert lines[1].startswith("threshold  0.")
-    assert lines[2].startswith("decisions  ")
-    assert " of 18 flipped, " in lines[2]
+    assert lines[0].startswith(f"reference  {tiny_path}, Keras network ")
+    assert lines[1].startswith(f"file       {tiny_exported.path}, model ")
+    assert lines[2] == "origin     both are of one network"
+    assert lines[3] == "images     18, 6 of them labelled 1"
+    assert lines[4].startswith("threshold  0.")
+    assert lines[5].startswith("decisions  ")
+    assert " of 18 flipped, " in lines[5]
     assert lines[-1] == "proof      passed"
     assert "Scoring with Keras" in progress
     assert "tensorflow" not in progress.lower()
@@ -70,7 +58,8 @@ def test_over_a_limit_is_exit_code_3_with_the_evidence(
     assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits) == 3
     text, error = capsys.readouterr()
     assert text.splitlines()[-1] == "proof      FAILED"
-    assert error.startswith(f"lesionlite: {tiny_exported.path}: the proof failed: max_score_error")
+    failed = f"lesionlite: {tiny_exported.path}: the proof failed: max_score_error"
+    assert error.splitlines()[-1].startswith(failed)
     assert verify(tiny_path, tiny_exported.path, "--data", small_drawn, *limits, "--json") == 3
     body = json.loads(capsys.readouterr().out)
     assert body["passed"] is False
@@ -87,12 +76,13 @@ def test_json_is_one_object_of_the_schema(
     options = ("--data", small_drawn, *NOT_GATED, "--json")
     assert verify(tiny_path, tiny_exported.path, *options) == 0
     text, error = capsys.readouterr()
-    assert error == ""
     body = json.loads(text)
-    assert set(body) == KEYS
+    assert error == "".join(f"lesionlite: {warning}\n" for warning in body["warnings"])
     assert isinstance(tiny_exported.parity, ScoreParity)
     assert {**body, **tiny_exported.parity.to_json()} == body
-    assert body["warnings"] == body["unusable"] == []
+    assert body["unusable"] == body["faults"] == []
+    assert body["candidate"]["backend"] == "litert"
+    assert body["data"] == str(small_drawn)
 
 
 def test_the_csv_has_both_scores_of_each_image(
@@ -106,7 +96,17 @@ def test_the_csv_has_both_scores_of_each_image(
     options = ("--data", small_drawn, *NOT_GATED, "--csv", path)
     assert verify(tiny_path, tiny_exported.path, *options) == 0
     rows = list(csv.DictReader(io.StringIO(path.read_text())))
-    assert list(rows[0]) == ["filepath", "label", "score_keras", "score_tflite", "flipped"]
+    assert list(rows[0]) == [
+        "filepath",
+        "label",
+        "score_keras",
+        "score_tflite",
+        "error",
+        "flipped",
+        "flip",
+        "class",
+        "pixels_sha256",
+    ]
     parity = tiny_exported.parity
     assert isinstance(parity, ScoreParity)
     assert [row["filepath"] for row in rows] == list(parity.files)
@@ -114,6 +114,10 @@ def test_the_csv_has_both_scores_of_each_image(
     for row in rows:
         sides = [float(row[name]) >= parity.threshold for name in ("score_keras", "score_tflite")]
         assert row["flipped"] == str(int(sides[0] != sides[1]))
+        assert (row["flip"] != "") == (sides[0] != sides[1])
+        error = float(row["score_tflite"]) - float(row["score_keras"])
+        assert float(row["error"]) == pytest.approx(error)
+        assert Path(row["filepath"]).parent.name == row["class"]
 
     before = path.read_bytes()
     capsys.readouterr()
@@ -142,8 +146,8 @@ def test_an_unreadable_proof_image_is_exit_code_4_with_the_result(
     assert body["passed"] is True
     (item,) = body["unusable"]
     assert item["file"] == str(bad)
-    assert error.splitlines()[0] == f"lesionlite: {item['message']}"
-    assert "1 images could not be used; the proof stands on the others" in error
+    assert f"lesionlite: {item['message']}" in error.splitlines()
+    assert "1 images and 0 recorded lines could not be used; the proof stands on the o" in error
     # A failed proof weighs more than a missing image.
     failing = ("--limits", "max_score_error=0")
     assert verify(tiny_path, tiny_exported.path, *options, *failing) == 3
@@ -164,9 +168,11 @@ def test_a_keras_of_another_network_is_a_warning(
     options = ("--data", small_drawn, *limits, "--quiet")
     assert verify(other, tiny_exported.path, *options, "--json") == 0
     text, error = capsys.readouterr()
-    (warning,) = json.loads(text)["warnings"]
+    warning = json.loads(text)["warnings"][0]
     assert "was made from another network" in warning
-    assert error == f"lesionlite: {warning}\n"
+    assert error.splitlines()[0] == f"lesionlite: {warning}"
+    assert verify(other, tiny_exported.path, *options) == 0
+    assert "origin     ANOTHER NETWORK" in capsys.readouterr().out
 
 
 def test_wrong_usage_is_exit_code_2(
@@ -184,6 +190,8 @@ def test_wrong_usage_is_exit_code_2(
         ((*data, "--threads", 0), "0 is not in the range"),
         ((*data, "--backend", "onnx"), "'onnx' is not one of 'litert', 'tflite-runtime'"),
         ((*data, "--csv", tmp_path / "no" / "s.csv"), "the folder for it does not exist"),
+        ((*data, "--junit", tmp_path), "this is a folder; name a file"),
+        ((*data, "--save-reference", tmp_path), "this is a folder; name a file"),
         ((*data, "--label", "melanoma"), "is not of the form CLASS=0 or CLASS=1"),
     ]
     for options, words in cases:
@@ -192,6 +200,57 @@ def test_wrong_usage_is_exit_code_2(
         assert text == ""
         assert words in error
         assert error.count("\n") == 1
+
+
+def test_saved_scores_are_a_reference_and_the_verdict_is_a_test_report(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    saved, report = tmp_path / "keras.jsonl", tmp_path / "verify.xml"
+    options = ("--data", small_drawn, *NOT_GATED)
+    assert verify(tiny_path, tiny_exported.path, *options, "--save-reference", saved) == 0
+    capsys.readouterr()
+    again = (saved, tiny_exported.path, *options, "--junit", report)
+    assert verify(*again, "--json") == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["reference"]["kind"] == "recorded"
+    assert body["flips"]["count"] <= 1
+    suite = ET.parse(report).getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("7", "0", "0")
+
+    saved.write_bytes(saved.read_bytes()[:-30])
+    assert verify(*again, "--force", "--json") == 4
+    text, error = capsys.readouterr()
+    assert json.loads(text)["n"] == 17
+    assert "line 18: it was cut off" in error
+    assert "1 images and 1 recorded lines could not be used" in error
+    suite = ET.parse(report).getroot()[0]
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "2")
+
+
+def test_images_that_were_seen_are_exit_code_2_or_a_record(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    (folder / "valid").symlink_to(small_drawn / "train")
+    options = ("--data", folder, *NOT_GATED)
+    assert verify(tiny_path, tiny_exported.path, *options) == 2
+    error = capsys.readouterr().err
+    assert "20 of the 20 images are among those of the model's calibration" in error
+    limits = ("--limits", "flip_rate=none,newly_missed_rate=none,mean_score_error=none")
+    allowed = ("--allow-training-images", "--json")
+    assert verify(tiny_path, tiny_exported.path, *options, *limits, *allowed) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["seen_images"]["allowed"] is True
+    assert "20 images are among those of the model's calibration" in body["warnings"][0]
 
 
 def test_unusable_inputs_are_exit_code_5(

@@ -41,8 +41,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
     "integer": (int,),
-    "null": (type(None),),
     "boolean": (bool,),
+    "null": (type(None),),
 }
 
 
@@ -167,11 +167,11 @@ def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], path: str =
 
 
 def _plain_faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
-    names = schema.get("type", list(TYPES))
-    names = [names] if isinstance(names, str) else names
-    kinds = [kind for name in names for kind in TYPES[name]]
-    if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
-        yield f"{path} is no {names}"
+    given = schema.get("type", list(TYPES))
+    names = [given] if isinstance(given, str) else given
+    kinds = tuple(kind for name in names for kind in TYPES[name])
+    if not isinstance(value, kinds) or (isinstance(value, bool) and "boolean" not in names):
+        yield f"{path} is no {given}"
     if value not in schema.get("enum", [value]) or schema.get("const", value) != value:
         yield f"{path} is {value!r}"
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):

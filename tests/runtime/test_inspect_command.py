@@ -90,6 +90,22 @@ def test_a_keras_file_shows_its_contract(inspect: Run, shipped_model: Path) -> N
     assert '  task: "binary_classification"\n' in out
 
 
+def test_a_value_that_fills_the_screen_is_cut_in_text_and_whole_in_json(
+    inspect: Run, tiny_classifier: Any, tmp_path: Path
+) -> None:
+    body = tiny_classifier.body()
+    body["provenance"]["training"] = {"image_prefixes": "A" * 13_000, "seed": 7}
+    path = tmp_path / "long.tflite"
+    path.write_bytes(tiny_classifier.file(body=body))
+    _, out, _ = inspect(path)
+    shown = f'image_prefixes: "{"A" * 39}... (13002 characters, see --json)'
+    assert shown in {line.strip() for line in out.splitlines()}
+    assert "seed: 7" in {line.strip() for line in out.splitlines()}
+    _, out, _ = inspect(path, "--json")
+    contract = json.loads(out)["contract"]
+    assert contract["provenance"]["training"]["image_prefixes"] == "A" * 13_000
+
+
 def test_hostile_words_in_a_contract_stay_on_their_line(
     inspect: Run, tiny_classifier: Any, tmp_path: Path
 ) -> None:

@@ -645,7 +645,13 @@ def test_a_file_of_eight_views_is_proved_and_verified(
     assert contract.provenance.views == 8
     assert (by_class.contract.views_thresholds or ())[1].threshold == contract.threshold
     verified = verify_model(model, out, few_drawings)
-    assert verified.warnings == ()
+    assert verified.to_json()["same_network"] is True
+    seen = verified.to_json()["seen_images"]
+    assert (seen["training"]["count"], seen["calibration"]["count"]) == (0, 0)
+    assert seen["training"]["sources"] == [str(out), str(by_class.path)]
+    sets = Sets(sets.representative, read_isic_split(few_drawings, "train"))
+    with pytest.raises(UnusableInput, match=r"the proof image is one of those that .* trained on"):
+        export_model(model, load_recipe("float32"), tmp_path / "f.tflite", sets=sets)
     assert verified.parity.measures() == exported.parity.measures()
     classifier = Classifier(out)
     pixels = by_class.images[0].pixels

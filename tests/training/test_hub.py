@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesionlite_export.comparison import compare_images
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import keras_outputs, load_keras, save_keras
 from lesionlite_export.manifest import Manifest, read_isic_split
@@ -21,7 +22,7 @@ from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Silent
 from lesionlite_export.publish import Sets, export_model
 from lesionlite_export.recipe import load_recipe
-from lesionlite_export.verification import compare_images, prepare_all
+from lesionlite_export.verification import prepare_all
 from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.backbones.saved_models import INCEPTION_V3_URL

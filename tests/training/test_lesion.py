@@ -18,6 +18,7 @@ from lesionlite_export.keras_model import keras_outputs, load_keras, network_sha
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.progress import Silent
 from lesionlite_export.representative import list_digest
+from lesionlite_export.seen import image_prefixes
 from lesionlite_export.statistics import auc
 from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import ClassifierContract
@@ -82,6 +83,7 @@ def test_the_contract_says_how_it_was_trained(trained: Trained, manifest: Manife
     assert training["grouping"] == {"by": [], "groups": 30, "without_id": 0}
     assert training["calibration"] is None
     assert training["images_sha256"] == list_digest(trained.images)
+    assert training["image_prefixes"] == image_prefixes(trained.images)
     assert "sha256" in training["weights"]
     assert training["weights_licence"] == "Apache-2.0"
     assert provenance.tools["keras"]

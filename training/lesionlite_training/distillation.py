@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from lesionlite_export.keras_model import keras_outputs
 from lesionlite_export.progress import Reporter
@@ -35,6 +34,8 @@ def view_means(
     Returns:
         float64 ``[n, 1]`` by the logistic function of one logit, ``[n, k]`` by the softmax of k.
     """
+    from scipy.special import expit, softmax
+
     copies = (
         np.ascontiguousarray(copy)
         for image in report.track(images, f"Asking {name}", len(images))

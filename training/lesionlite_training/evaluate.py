@@ -11,6 +11,7 @@ from lesionlite_export.manifest import Manifest
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.sample import cluster
 from lesionlite_export.scoring import score_images
+from lesionlite_export.seen import TRAINING, seen_set
 from lesionlite_runtime.classifier import check_threshold
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import UsageError
@@ -20,9 +21,7 @@ from lesionlite_training.evaluation.origin import (
     OPTION,
     THESE_SCORES,
     THIS_DATA,
-    TRAINING,
     ThresholdOrigin,
-    seen_images,
 )
 from lesionlite_training.evaluation.originals import (
     SEEN,
@@ -154,7 +153,7 @@ def _score(
     images = tuple(p.image for p in prepared.images)
     Manifest(manifest.source, images).needs_both_labels()
     copies = len(images) - len({p.sha256 for p in prepared.images})
-    seen = seen_images(contract, prepared.images)
+    seen = seen_set(contract, prepared.images)
     scored = Scored(
         contract.model_id, None, manifest.source, images, scores, prepared.unusable, seen
     )

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lesionlite_export.grouping import Grouping
-from lesionlite_export.representative import ImageTensor, list_digest
+from lesionlite_export.representative import ImageTensor
+from lesionlite_export.seen import images_record
 from lesionlite_export.statistics import Labels
 from lesionlite_export.tools import tool_versions
 from lesionlite_runtime.codec import to_json
@@ -54,7 +55,7 @@ def training_record(
         **method,
         "n": len(images),
         "positives": int(labels.sum()),
-        "images_sha256": list_digest(images),
+        **images_record(images),
         "folds": settings.folds,
         "grouping": grouping.to_json(),
         "calibration": None if calibration is None else calibration.to_json(),

@@ -15,7 +15,8 @@ from lesionlite_export.layers.compare import DEFAULT_IMAGES, compare_layers
 from lesionlite_export.layers.explorer import OVERLAYS, node_data
 from lesionlite_export.layers.result import LayerReport
 from lesionlite_export.progress import Reporter
-from lesionlite_export.source import Source
+from lesionlite_export.recorded import RecordedScores
+from lesionlite_export.reference import Reference
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
@@ -83,7 +84,7 @@ class LayerOptions:
 
     def compare(
         self,
-        source: Source,
+        reference: Reference,
         tflite: Path,
         data: Path | None,
         classes: Mapping[str, int] | None,
@@ -92,8 +93,9 @@ class LayerOptions:
         """The comparison, its files written; None where none was asked for."""
         if not self.wanted:
             return None
+        assert not isinstance(reference, RecordedScores)  # refused before it was read
         compared = compare_layers(
-            source,
+            reference,
             tflite,
             data,
             images=self.images,

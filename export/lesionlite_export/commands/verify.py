@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import click
@@ -16,13 +15,18 @@ from lesionlite_export.commands.options import (
     path_type,
 )
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
-from lesionlite_export.gate import AnyParity, judge, parse_limits
+from lesionlite_export.csv_file import csv_bytes
+from lesionlite_export.gate import parse_limits
+from lesionlite_export.junit import junit_xml
 from lesionlite_export.layers.rendering import print_layers
 from lesionlite_export.matrix.measure import MatrixOptions
 from lesionlite_export.progress import reporter
-from lesionlite_export.rendering import parity_lines
-from lesionlite_export.source import load_source
+from lesionlite_export.recorded import is_recorded
+from lesionlite_export.recorded_writing import reference_lines
+from lesionlite_export.reference import load_reference
 from lesionlite_export.verification import verify_model
+from lesionlite_export.verification_rendering import verification_lines
+from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
     backend_option,
@@ -30,15 +34,34 @@ from lesionlite_runtime.commands.options import (
     quiet_option,
     threads_option,
 )
-from lesionlite_runtime.errors import SomeInputsFailed
+from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 
 
 @click.command("verify")
-@click.argument("model", metavar="MODEL", type=path_type)
+@click.argument("reference", metavar="REFERENCE", type=path_type)
 @click.argument("tflite", metavar="MODEL.tflite", type=path_type)
 @click.option("--data", type=path_type, help="Manifest CSV, or a folder in ISIC layout (valid).")
 @click.option("--csv", "csv_path", type=path_type, help="Write both scores of each image there.")
+@click.option("--junit", type=path_type, help="Write the verdict there as JUnit XML.")
+@click.option(
+    "--save-reference",
+    "saved",
+    metavar="FILE.jsonl",
+    type=path_type,
+    help="Write the reference's scores there, to verify against without the reference.",
+)
+@click.option(
+    "--training",
+    type=path_type,
+    help="What lists the images that the model was trained on, none of which may be among those "
+    "compared: manifest CSV, CSV with pixels_sha256, or folder in ISIC layout (train).",
+)
+@click.option(
+    "--allow-training-images",
+    is_flag=True,
+    help="Go on although the model has seen images in training or calibration; the result says so.",
+)
 @label_option
 @limits_option
 @backend_option
@@ -49,10 +72,14 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @json_option
 @quiet_option
 def command(
-    model: Path,
+    reference: Path,
     tflite: Path,
     data: Path | None,
     csv_path: Path | None,
+    junit: Path | None,
+    saved: Path | None,
+    training: Path | None,
+    allow_training_images: bool,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -65,7 +92,9 @@ def command(
 ) -> None:
     """Run both models on identical pixels and count the decisions that differ.
 
-    MODEL is the .keras, or the float32 .tflite, that the file was made from.
+    REFERENCE is the .keras that the file was made from, another .tflite (a release before it, or
+    the float32 one), or recorded scores: JSON Lines by `lesionlite classify --json` or
+    --save-reference.
 
     Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
     --data. --layers names the layers in which the file's error starts, whatever the exit code.
@@ -75,11 +104,18 @@ def command(
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
     layers.check(alone=matrix is None)
-    if csv_path is not None:
-        check_output_path(csv_path, force)
+    if is_recorded(reference) and (layers.wanted or matrix is not None):
+        raise UsageError(
+            "recorded scores have neither layers nor backends",
+            "pass the .keras or a .tflite, or leave --layers and --matrix out",
+            reference,
+        )
+    for path in (csv_path, junit, saved):
+        if path is not None:
+            check_output_path(path, force)
     if matrix is not None:
         verify_matrix(
-            model,
+            reference,
             tflite,
             data,
             matrix,
@@ -92,54 +128,56 @@ def command(
         )
         return
     report = reporter(quiet)
-    with report.phase("Loading the model"):
-        source = load_source(model)
-    verified = verify_model(
-        source,
+    with report.phase("Loading the reference"):
+        loaded = load_reference(reference)
+    result = verify_model(
+        loaded,
         tflite,
         data,
+        limits=in_force,
         classes=label_map or None,
+        training=training,
+        allow_training_images=allow_training_images,
         backend=backend,
         threads=threads,
         report=report,
     )
-    compared = layers.compare(source, tflite, data, label_map or None, report)
-    verdict = judge(verified.parity, in_force)
-    for warning in verified.warnings:
+    for warning in result.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
-    if csv_path is not None:
-        write_whole(csv_path, _csv(verified.parity), force)
-    if as_json:
-        body = {
-            **verified.parity.to_json(),
-            **verdict.to_json(),
-            "warnings": list(verified.warnings),
-            "unusable": [
-                {"file": str(u.image.path), "message": str(u.error)} for u in verified.unusable
-            ],
-        }
-        if compared is not None:
-            body["layers"] = compared.to_json()
-        click.echo(json_line(body))
-    else:
-        for line in parity_lines(verified.parity, verdict):
+    _write_files(result, csv_path, junit, saved, force)
+    if not as_json:  # now, for what comes next may fail
+        for line in verification_lines(result):
             click.echo(line)
-        if compared is not None:
-            print_layers(compared)
-    for item in verified.unusable:
-        click.echo(f"lesionlite: {item.error}", err=True)
-    if not verdict:
-        raise verdict.error(str(tflite))
-    if verified.unusable:
+    compared = layers.compare(loaded, tflite, data, label_map or None, report)
+    if as_json:
+        more = {} if compared is None else {"layers": compared.to_json()}
+        click.echo(json_line({**result.to_json(), **more}))
+    elif compared is not None:
+        print_layers(compared)
+    _end(result, tflite)
+
+
+def _write_files(
+    result: Verification, csv_path: Path | None, junit: Path | None, saved: Path | None, force: bool
+) -> None:
+    if csv_path is not None:
+        write_whole(csv_path, csv_bytes(result.columns()), force)
+    if junit is not None:
+        write_whole(junit, junit_xml(result), force)
+    if saved is not None:
+        lines = "".join(f"{line}\n" for line in reference_lines(result))
+        write_whole(saved, lines.encode(), force)
+
+
+def _end(result: Verification, tflite: Path) -> None:
+    """Name what could not be used, and raise what makes the exit code."""
+    for fault in (*(item.error for item in result.unusable), *result.faults):
+        click.echo(f"lesionlite: {fault}", err=True)
+    if not result:
+        raise result.verdict.error(str(tflite))
+    if not result.complete:
         raise SomeInputsFailed(
-            f"{len(verified.unusable)} images could not be used; the proof stands on the others",
+            f"{len(result.unusable)} images and {len(result.faults)} recorded lines could not be "
+            "used; the proof stands on the others",
             "see the reasons above",
         )
-
-
-def _csv(parity: AnyParity) -> bytes:
-    import pandas as pd
-
-    stream = io.StringIO()
-    pd.DataFrame(parity.columns()).to_csv(stream, index=False, lineterminator="\n")
-    return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8

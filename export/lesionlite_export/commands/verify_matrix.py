@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lesionlite_export.csv_file import csv_bytes
 from lesionlite_export.matrix.measure import SAMPLE, MatrixOptions, run_matrix
 from lesionlite_export.matrix.rendering import matrix_lines
 from lesionlite_export.matrix.rows import PYTHON_VARIABLES, VARIANTS, parse_pythons
@@ -101,6 +102,9 @@ def _options(values: Mapping[str, Any]) -> MatrixOptions | None:
             raise UsageError(
                 f"{options[name]} is for one backend, and --matrix runs all", "leave one out"
             )
+    for name in ("junit", "saved", "training", "allow_training_images"):
+        if name in given:
+            raise UsageError(f"{options[name]} does not go with --matrix", "leave one out")
     return MatrixOptions(
         values["rows"],
         parse_pythons(values["pythons"]),
@@ -134,7 +138,7 @@ def verify_matrix(
     for warning in matrix.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
     if csv_path is not None:
-        write_whole(csv_path, _csv(matrix.columns()), force)
+        write_whole(csv_path, csv_bytes(matrix.columns()), force)
     if as_json:
         click.echo(json_line(matrix.to_json()))
     else:
@@ -149,10 +153,3 @@ def verify_matrix(
             f"{len(matrix.unusable)} images could not be used; the proof stands on the others",
             "see the reasons above",
         )
-
-
-def _csv(columns: Mapping[str, Any]) -> bytes:
-    import pandas as pd
-
-    text = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
-    return text.encode(errors="backslashreplace")  # for names that are no UTF-8

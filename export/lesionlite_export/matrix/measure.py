@@ -13,6 +13,8 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from lesionlite_export.comparability import check_comparable
+from lesionlite_export.comparison import GRID
 from lesionlite_export.gate import judge
 from lesionlite_export.manifest import Manifest, read_images
 from lesionlite_export.matrix.kernels import kernels_of
@@ -28,7 +30,7 @@ from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.representative import PreparedImage, Unusable, stratified_sample
 from lesionlite_export.source import Source, chunks_of, name_of, outputs_of
-from lesionlite_export.verification import GRID, check_comparable, prepare_proof
+from lesionlite_export.verification import prepare_proof
 from lesionlite_runtime.contract import (
     AnyContract,
     ImageContract,

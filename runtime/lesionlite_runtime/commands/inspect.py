@@ -14,6 +14,8 @@ from lesionlite_runtime.errors import printable
 from lesionlite_runtime.inspection import inspect
 from lesionlite_runtime.threshold_table import table_lines
 
+_LONGEST, _SHOWN = 1000, 40
+
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
@@ -52,4 +54,6 @@ def _show(value: dict[str, Any], depth: int) -> None:
             _show(item, depth + 1)
         else:
             shown = json.dumps(item, ensure_ascii=False)
+            if len(shown) > _LONGEST:
+                shown = f"{shown[:_SHOWN]}... ({len(shown)} characters, see --json)"
             click.echo(printable(f"{'  ' * depth}{key}: {shown}"))

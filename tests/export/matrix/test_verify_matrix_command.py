@@ -14,10 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from lesionlite_export.commands.verify import command as verify_command
 from lesionlite_export.matrix.kernels import KERNELS
 from lesionlite_export.matrix.measure import SAMPLE
 from lesionlite_export.matrix.process import STATUSES
@@ -303,16 +301,3 @@ def test_the_page_names_rows_statuses_tolerances_and_variables() -> None:
     assert properties["status"]["enum"] == list(STATUSES)
     assert properties["kernels"]["enum"] == [*KERNELS, None]
     assert SCHEMA["$defs"]["pair"]["properties"]["kind"]["enum"] == ["keras", *WORDS]
-
-
-def test_the_command_line_s_page_names_every_option_of_the_matrix() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
-    section = text.partition("## verify --matrix")[2].partition("\n## ")[0]
-    shown = re.findall(r"^\| `(--[a-z-]+)` \|", section, re.M)
-    of_matrix = [
-        parameter.opts[0]
-        for parameter in verify_command.params
-        if isinstance(parameter, click.Option)
-        and (parameter.name == "matrix" or (parameter.help or "").startswith("With --matrix"))
-    ]
-    assert shown == of_matrix

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDE = 160
-_PLURALS = {"patient_id": "patients", "lesion_id": "lesions"}
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -55,7 +54,7 @@ def head_lines(evaluation: Evaluation) -> Iterator[str]:
     yield f"threshold  {evaluation.threshold:.4f}, {_origin(evaluation)}"
     if clusters.by is not None:
         yield (
-            f"clusters   {clusters.n} {_PLURALS[clusters.by]}: images of one are no independent "
+            f"clusters   {clusters.n} {clusters.plural}: images of one are no independent "
             "ones, and the intervals say so"
         )
 

@@ -1,0 +1,209 @@
+"""Whether a file and its reference can be compared, and what they are to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.recorded import RecordedScores
+from lesionlite_export.reference import Reference
+from lesionlite_export.source import Source
+from lesionlite_export.views import views_network
+from lesionlite_runtime.contract import (
+    AnyContract,
+    ClassifierContract,
+    ImageContract,
+    LabelsContract,
+    RegressionContract,
+)
+from lesionlite_runtime.errors import UnusableInput
+
+R = TypeVar("R", bound=Reference)
+KERAS, TFLITE, RECORDED = "keras", "tflite", "recorded"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared.
+
+    Attributes:
+        kind: ``keras``, ``tflite`` or ``recorded``.
+        file: path.
+        model: id of the model; None where recorded scores do not say it.
+        network_sha256: digest of the Keras network that it comes from, likewise.
+        recipe: of the export; None where there was none, or nobody says.
+        threshold: what it decides by; None for a regression and for several labels.
+    """
+
+    kind: str
+    file: str
+    model: str | None
+    network_sha256: str | None
+    recipe: str | None
+    threshold: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON."""
+        return {
+            "kind": self.kind,
+            "file": self.file,
+            "model": self.model,
+            "network_sha256": self.network_sha256,
+            "recipe": self.recipe,
+            "threshold": self.threshold,
+        }
+
+
+def file_side(contract: AnyContract, file: str) -> Side:
+    """The ``.tflite`` that is verified."""
+    return _side(TFLITE, contract, file, _threshold(contract))
+
+
+def reference_side(reference: Reference, contract: AnyContract) -> Side:
+    """What it is compared with.
+
+    A Keras network decides by the threshold of the file that was made from it. Every other
+    reference has one of its own; recorded scores without one take the file's.
+    """
+    own = _threshold(contract)
+    if isinstance(reference, RecordedScores):
+        threshold = own if reference.threshold is None or own is None else reference.threshold
+        return Side(
+            RECORDED, reference.path, reference.model, reference.network_sha256, None, threshold
+        )
+    theirs = reference.contract
+    if not isinstance(reference, KerasModel):
+        return _side(TFLITE, theirs, reference.path, _threshold(theirs))
+    if theirs.provenance.network_sha256 != contract.provenance.network_sha256:
+        own = _threshold(theirs, contract.provenance.views)
+    return _side(KERAS, theirs, reference.path, own)
+
+
+def same_network(reference: Side, file: Side) -> bool | None:
+    """Whether both come from one Keras network; None where recorded scores do not say it."""
+    if reference.network_sha256 is not None:
+        return reference.network_sha256 == file.network_sha256
+    return True if reference.model == file.model else None
+
+
+def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
+    """What to know of the two before anything else, a sentence each."""
+    if same_network(reference, file) is False:
+        yield (
+            f"{file.file} was made from another network ({_short(file)}) than {reference.file} "
+            f"({_short(reference)}): this compares two models"
+        )
+    theirs, own = reference.threshold, file.threshold
+    if theirs is not None and own is not None and theirs != own:
+        yield (
+            f"{reference.file} decides at {theirs:.4f} and {file.file} at {own:.4f}: a flip is a "
+            "difference of their own decisions"
+        )
+
+
+def check_comparable(reference: R, contract: AnyContract, file: str) -> tuple[R, tuple[str, ...]]:
+    """``reference`` with as many views of each image as ``file`` has, and what to warn of.
+
+    Two releases may have different numbers of views: a ``.tflite`` stays as it is.
+
+    Raises:
+        UnusableInput: when it does another task, wants other pixels, has other labels, or is a
+            Keras model with more views than one, and not those of the file.
+    """
+    warnings = tuple(
+        origin_warnings(reference_side(reference, contract), file_side(contract, file))
+    )
+    if isinstance(reference, RecordedScores):
+        _check_recorded(reference, contract, file)
+        return reference, warnings
+    _check_same_task(reference, contract, file)
+    if isinstance(contract, RegressionContract):
+        return reference, warnings
+    return cast(R, _with_same_views(reference, contract, file)), warnings
+
+
+def _check_same_task(source: Source, contract: AnyContract, file: str) -> None:
+    theirs = source.contract
+    if theirs.task != contract.task:
+        raise UnusableInput(
+            f"this is a model for {contract.task}, and {source.path} one for {theirs.task}",
+            "compare models of one kind",
+            file,
+        )
+    if isinstance(theirs, RegressionContract) or isinstance(contract, RegressionContract):
+        return
+    # The type of the pixels is the file's own affair: their values are the same.
+    same = replace(
+        contract.input,
+        dtype=theirs.input.dtype,
+        range=theirs.input.range,
+        color=theirs.input.color,
+        name=theirs.input.name,
+    )
+    if theirs.input != same:
+        raise UnusableInput(
+            f"it wants other pixels than {source.path} (see `lesionlite inspect`)",
+            "compare models with the same input",
+            file,
+        )
+    same_labels = theirs.output.labels == contract.output.labels
+    if not same_labels or dict(theirs.output.classes) != dict(contract.output.classes):
+        raise _other_labels(source.path, file)
+
+
+def _with_same_views(source: Source, contract: ImageContract, file: str) -> Source:
+    wanted, has = contract.provenance.views or 1, source.contract.provenance.views or 1
+    if wanted == has or not isinstance(source, KerasModel):
+        return source
+    if has == 1:
+        return replace(source, network=views_network(source.network, wanted))
+    raise UnusableInput(
+        f"it averages {wanted} views of an image, and {source.path} {has}",
+        "compare it with the .keras that it was made from",
+        file,
+    )
+
+
+def _check_recorded(recorded: RecordedScores, contract: AnyContract, file: str) -> None:
+    if isinstance(contract, RegressionContract):
+        raise UnusableInput(
+            f"this is a model for {contract.task}, and {recorded.path} has scores of images",
+            "compare it with its .keras",
+            file,
+        )
+    if isinstance(contract, LabelsContract):
+        if sorted(recorded.labels) != sorted(contract.output.labels):
+            raise _other_labels(recorded.path, file)
+        return
+    if recorded.labels or recorded.score_of not in (None, contract.output.score_of):
+        raise _other_labels(recorded.path, file)
+
+
+def _other_labels(reference: str, file: str) -> UnusableInput:
+    return UnusableInput(
+        f"its label map is not that of {reference} (see `lesionlite inspect`)",
+        "compare models with the same classes",
+        file,
+    )
+
+
+def _side(kind: str, contract: AnyContract, file: str, threshold: float | None) -> Side:
+    provenance = contract.provenance
+    model, network = contract.model_id, provenance.network_sha256
+    return Side(kind, file, model, network, provenance.recipe, threshold)
+
+
+def _threshold(contract: AnyContract, views: int | None = None) -> float | None:
+    """What ``contract`` decides by, for a file of so many ``views``."""
+    if not isinstance(contract, ClassifierContract):
+        return None
+    for other in contract.views_thresholds or ():
+        if other.views == views:
+            return other.threshold.value
+    return contract.decision_threshold
+
+
+def _short(side: Side) -> str:
+    return str(side.network_sha256)[:12]
