@@ -44,6 +44,9 @@ ROUTES = {
         "Prove that a .tflite decides like its .keras.",
         "quantize",
     ),
+    "conform": Route(
+        "lesionlite_export.commands.conform", "Judge what a port made of a conformance kit."
+    ),
     "demo": Route("lesionlite_export.commands.demo", "The main job on drawn images.", "export"),
     "data": Route("lesionlite_training.commands.data", "Make and check manifests.", "training"),
     "train": Route("lesionlite_training.commands.train", "Train a model.", "training"),

@@ -1,5 +1,7 @@
 """Proof by real clients: MediaPipe Tasks in Python and in a browser, LiteRT.js, tflite-runtime.
 
+And by a second implementation, in JavaScript, on a conformance kit.
+
 python -m tests.clients [--write docs/clients.md] [--job FOLDER]
 
 Makes its own environments in LESIONLITE_CLIENTS_CACHE, or in a folder that it removes again; works
@@ -78,6 +80,12 @@ def clients(cache: Path, job: Path, folder: Path) -> dict[str, Callable[[], Find
         "tasks-vision and LiteRT.js": lambda: judged(
             environments.mediapipe_python(cache),
             "browser_client",
+            environments.node_modules(cache),
+            environments.chromium(),
+        ),
+        "a second implementation on the conformance kit": lambda: judged(
+            environments.mediapipe_python(cache),
+            "kit_client",
             environments.node_modules(cache),
             environments.chromium(),
         ),

@@ -28,7 +28,9 @@ class BrowserFailed(Exception):
     """The page did not get to its end."""
 
 
-def run_page(job: Path, packages: Path, extra: dict[str, bytes], chromium: Path) -> dict[str, Any]:
+def run_page(
+    job: Path, packages: Path, extra: dict[str, bytes], chromium: Path, page: str = ""
+) -> dict[str, Any]:
     """Serve the page, open it, and return what it posted: ``results`` and ``done``.
 
     Args:
@@ -36,6 +38,7 @@ def run_page(job: Path, packages: Path, extra: dict[str, bytes], chromium: Path)
         packages: a ``node_modules`` folder; served as ``/packages/``.
         extra: more to serve, by address.
         chromium: the browser.
+        page: its address on the server, below ``web/`` where it is not that folder's own.
 
     Raises:
         BrowserFailed: when the page reports an error ends, or is silent for five minutes.
@@ -48,7 +51,7 @@ def run_page(job: Path, packages: Path, extra: dict[str, bytes], chromium: Path)
         log = Path(profile, "log")
         with log.open("wb") as stream:
             browser = subprocess.Popen(
-                _command(chromium, profile, server.server_port), stdout=stream, stderr=stream
+                _command(chromium, profile, server.server_port, page), stdout=stream, stderr=stream
             )
         try:
             return _collect(posted, browser)
@@ -83,7 +86,7 @@ def _collect(
     raise BrowserFailed(f"nothing came from the page for {PATIENCE:.0f} s")
 
 
-def _command(chromium: Path, profile: str, port: int) -> list[str]:
+def _command(chromium: Path, profile: str, port: int, page: str) -> list[str]:
     flags = [
         "--headless=new",
         "--disable-gpu",
@@ -93,7 +96,7 @@ def _command(chromium: Path, profile: str, port: int) -> list[str]:
     ]
     if os.geteuid() == 0:
         flags.append("--no-sandbox")  # Chromium refuses to sandbox for root
-    return [str(chromium), *flags, f"http://127.0.0.1:{port}/"]
+    return [str(chromium), *flags, f"http://127.0.0.1:{port}/{page}"]
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -17,6 +17,7 @@ PACKAGES = (
     "@mediapipe/tasks-vision@1.1.0",
     "@litertjs/core@2.5.3",
     "@litertjs/wasm-utils@2.5.3",
+    "jpeg-js@0.4.4",
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.exported_files import write_exported_files
 
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import load_keras
+from lesionlite_export.kit.record import record_kit
 from lesionlite_export.manifest import LabelledImage, read_isic_split
 from lesionlite_export.metadata import METADATA_NAME, read_metadata, with_metadata
 from lesionlite_export.metadata_description import LABELS_MEMBER
@@ -56,6 +58,8 @@ def write_job(folder: Path) -> None:
     models.append(_two_scores(folder))
     for model in models:
         model["scores"] = _litert(folder / model["file"], tensors)
+    record_kit(SHIPPED, folder / "kit")
+    shutil.copy(SHIPPED, folder / "kit.tflite")
     for side in ECHO_SIDES:
         (folder / f"echo{side}.tflite").write_bytes(_echo(side))
     job = {

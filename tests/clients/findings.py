@@ -54,6 +54,21 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Conforms:
+    """A second implementation on a conformance kit, as `lesionlite conform` judges it."""
+
+    reads: str
+    n: int
+    equal: int  # images whose tensor is bit-equal to ours
+    jpegs: int
+    jpegs_equal: int
+    largest_pixel: int  # of 255, over all tensors
+    mean_pixel: float
+    largest_score: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Check:
     """A claim about a client, and what was seen where it does not hold."""
 
@@ -70,6 +85,7 @@ class Findings:
     scores: list[Scores] = field(default_factory=list)
     pixels: list[Pixels] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
+    conforms: list[Conforms] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -99,6 +115,7 @@ class Findings:
         self.scores += other.scores
         self.pixels += other.pixels
         self.drift += other.drift
+        self.conforms += other.conforms
         self.checks += other.checks
         self.versions |= other.versions
 
@@ -114,6 +131,7 @@ class Findings:
             [Scores(**row) for row in data["scores"]],
             [Pixels(**row) for row in data["pixels"]],
             [Drift(**row) for row in data["drift"]],
+            [Conforms(**row) for row in data["conforms"]],
             [Check(**row) for row in data["checks"]],
             data["versions"],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tests.clients.findings import Drift, Findings, Pixels, Scores
+from tests.clients.findings import Conforms, Drift, Findings, Pixels, Scores
 
 BEGIN, END = "<!-- python -m tests.clients -->", "<!-- end -->"
 EXACT = ("LiteRT", "MediaPipe Python")
@@ -60,6 +60,12 @@ def tables(findings: Findings, images: str) -> str:
     if findings.drift:
         head = "photos|model|MediaPipe is given|LiteRT is given|mean|signed mean|max|flips|missed"
         parts.append(_markdown(head, (_drift_row(row) for row in findings.drift)))
+    if findings.conforms:
+        head = (
+            "a second implementation reads|bit-equal tensors|of the JPEGs|pixels: mean|max, of 255|"
+            "largest difference of a score|`lesionlite conform`"
+        )
+        parts.append(_markdown(head, (_conforms_row(row) for row in findings.conforms)))
     return "\n\n".join(parts)
 
 
@@ -92,6 +98,14 @@ def _drift_row(row: Drift) -> Iterator[str]:
     yield f"{row.largest:.4f}"
     yield f"{row.flips} of {row.n}"
     yield str(row.newly_missed)
+
+
+def _conforms_row(row: Conforms) -> Iterator[str]:
+    yield from (row.reads, f"{row.equal} of {row.n}", f"{row.jpegs_equal} of {row.jpegs}")
+    yield f"{row.mean_pixel:.3f}"
+    yield str(row.largest_pixel)
+    yield f"{row.largest_score:.1e}"
+    yield row.verdict
 
 
 def _markdown(head: str, rows: Iterable[Iterable[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -15,15 +16,20 @@ from lesionlite_export.commands.options import (
     path_type,
 )
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
+from lesionlite_export.comparability import check_comparable
 from lesionlite_export.csv_file import csv_bytes
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.junit import junit_xml
+from lesionlite_export.kit.folder import check_kit_path
+from lesionlite_export.kit.own import nearest_images
+from lesionlite_export.kit.record import record_kit
+from lesionlite_export.kit.rendering import recorded_lines
 from lesionlite_export.layers.rendering import print_layers
 from lesionlite_export.matrix.measure import MatrixOptions
-from lesionlite_export.progress import reporter
-from lesionlite_export.recorded import is_recorded
+from lesionlite_export.progress import Reporter, reporter
+from lesionlite_export.recorded import RecordedScores, is_recorded
 from lesionlite_export.recorded_writing import reference_lines
-from lesionlite_export.reference import load_reference
+from lesionlite_export.reference import Reference, load_reference
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_export.verification_result import Verification
@@ -34,6 +40,7 @@ from lesionlite_runtime.commands.options import (
     quiet_option,
     threads_option,
 )
+from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 
@@ -62,6 +69,13 @@ from lesionlite_runtime.files import check_output_path, write_whole
     is_flag=True,
     help="Go on although the model has seen images in training or calibration; the result says so.",
 )
+@click.option(
+    "--record",
+    metavar="KIT",
+    type=path_type,
+    help="Write a conformance kit to that folder, for `lesionlite conform`: drawn images, and with "
+    "--data some of those. Without --data nothing else is done.",
+)
 @label_option
 @limits_option
 @backend_option
@@ -80,6 +94,7 @@ def command(
     saved: Path | None,
     training: Path | None,
     allow_training_images: bool,
+    record: Path | None,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -104,15 +119,7 @@ def command(
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
     layers.check(alone=matrix is None)
-    if is_recorded(reference) and (layers.wanted or matrix is not None):
-        raise UsageError(
-            "recorded scores have neither layers nor backends",
-            "pass the .keras or a .tflite, or leave --layers and --matrix out",
-            reference,
-        )
-    for path in (csv_path, junit, saved):
-        if path is not None:
-            check_output_path(path, force)
+    _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
     if matrix is not None:
         verify_matrix(
             reference,
@@ -130,6 +137,10 @@ def command(
     report = reporter(quiet)
     with report.phase("Loading the reference"):
         loaded = load_reference(reference)
+    if record is not None and data is None:
+        for line in _record(loaded, tflite, record, (), force, report, as_json):
+            click.echo(line)
+        return
     result = verify_model(
         loaded,
         tflite,
@@ -154,7 +165,33 @@ def command(
         click.echo(json_line({**result.to_json(), **more}))
     elif compared is not None:
         print_layers(compared)
-    _end(result, tflite)
+    _end_failed(result, tflite)
+    if record is not None:
+        own = nearest_images(result.parity)
+        for line in _record(loaded, tflite, record, own, force, report, as_json=False):
+            click.echo(line, err=True)
+    _end_incomplete(result)
+
+
+def _check(
+    reference: Path,
+    needs_model: bool,
+    files: Sequence[Path | None],
+    record: Path | None,
+    force: bool,
+) -> None:
+    """Refuse, before any work, what cannot be done."""
+    if is_recorded(reference) and needs_model:
+        raise UsageError(
+            "recorded scores have neither layers nor backends",
+            "pass the .keras or a .tflite, or leave --layers and --matrix out",
+            reference,
+        )
+    for path in files:
+        if path is not None:
+            check_output_path(path, force)
+    if record is not None:
+        check_kit_path(record, force)
 
 
 def _write_files(
@@ -169,12 +206,32 @@ def _write_files(
         write_whole(saved, lines.encode(), force)
 
 
-def _end(result: Verification, tflite: Path) -> None:
-    """Name what could not be used, and raise what makes the exit code."""
+def _record(
+    reference: Reference,
+    tflite: Path,
+    kit: Path,
+    own: Sequence[str],
+    force: bool,
+    report: Reporter,
+    as_json: bool,
+) -> Iterable[str]:
+    """Write a kit; the lines that say what it is."""
+    file = str(tflite)
+    same_views, _ = check_comparable(reference, read_contract(file), file)
+    source = None if isinstance(same_views, RecordedScores) else same_views
+    recorded = record_kit(tflite, kit, source=source, own=own, force=force, report=report)
+    return recorded_lines(recorded, kit, as_json)
+
+
+def _end_failed(result: Verification, tflite: Path) -> None:
+    """Name what could not be used, and raise a failed proof."""
     for fault in (*(item.error for item in result.unusable), *result.faults):
         click.echo(f"lesionlite: {fault}", err=True)
     if not result:
         raise result.verdict.error(str(tflite))
+
+
+def _end_incomplete(result: Verification) -> None:
     if not result.complete:
         raise SomeInputsFailed(
             f"{len(result.unusable)} images and {len(result.faults)} recorded lines could not be "

@@ -102,7 +102,7 @@ def _options(values: Mapping[str, Any]) -> MatrixOptions | None:
             raise UsageError(
                 f"{options[name]} is for one backend, and --matrix runs all", "leave one out"
             )
-    for name in ("junit", "saved", "training", "allow_training_images"):
+    for name in ("junit", "saved", "training", "allow_training_images", "record"):
         if name in given:
             raise UsageError(f"{options[name]} does not go with --matrix", "leave one out")
     return MatrixOptions(
