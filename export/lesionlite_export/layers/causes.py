@@ -1,16 +1,11 @@
-"""Why a layer's error jumps, from what was measured and from what stands in the file.
-
-*Damage*: the file contradicts itself or the float32 weights, which no quantizer brings about. A
-*jump*: a layer that adds at least as much error as it is given. Behind the first jumps a layer may
-add more than they and still be given more; so the layer that adds *most* is named besides. Their
-likely cause is taken from the part that makes most of the error.
-"""
+"""Why a layer adds error, from what was measured and from what stands in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lesionlite_export.layers.apart import TERMS
 from lesionlite_export.layers.measure import Measured
 from lesionlite_export.layers.numbers import LEVELS, range_of
 from lesionlite_export.layers.spread import Spread
@@ -43,112 +38,49 @@ class Cause:
     damage: bool
     text: str
 
-
-@dataclass(frozen=True)
-class Finding:
-    """A layer that is named, by the number of its row.
-
-    Attributes:
-        row: its place among the rows.
-        causes: damage first, then the likeliest cause of the jump.
-        jump: whether it adds at least as much error as it is given.
-        most: whether no other layer adds as much, for its signal.
-    """
-
-    row: int
-    causes: tuple[Cause, ...]
-    jump: bool
-    most: bool
-
     @property
-    def damage(self) -> bool:
-        """Whether one of the causes is damage."""
-        return any(cause.damage for cause in self.causes)
+    def part(self) -> str | None:
+        """The part of an operator's error that it makes, see `apart.PARTS`; None for an input's."""
+        return CODES[self.code][0]
 
 
-CODES = {
-    "weights_changed": "weights that are not those of the float network, rounded",
-    "weights_scale": "integers of the weights that were rounded at another scale",
-    "weights_zero_point": "a zero point of int8 weights that is not 0",
-    "bias_changed": "a bias that is not that of the float network",
-    "output_scale": "an output scale that is not the one that biases behind it were made for",
-    "input_scale": "an input whose integers do not stand for the scaled pixels",
-    "zero_point": "a range that is wide enough and lies beside the values",
-    "not_covered": "values beyond the range that the calibration found",
-    "clipped": "a range that was chosen to cut values off",
-    "outlier_range": "a range that few values set",
-    "wide_range": "a range far wider than the values",
-    "per_tensor_weights": "one scale for the weights of all channels",
-    "coarse_weights": "a step of the weights that turns many into 0",
-    "weights_rounding": "rounding of the weights",
-    "output_rounding": "rounding of the output",
-    "bias_overflow": "sums that do not fit in 32 bits",
-    "activations_rounding": "activations that are rounded while it runs",
-    "arithmetic": "a kernel that computes otherwise than the file says",
+CODES: Mapping[str, tuple[str | None, str]] = {
+    "weights_changed": ("constants", "weights that are not those of the float network, rounded"),
+    "weights_scale": ("constants", "integers of the weights that were rounded at another scale"),
+    "weights_zero_point": ("arithmetic", "a zero point of int8 weights that is not 0"),
+    "bias_changed": ("constants", "a bias that is not that of the float network"),
+    "output_scale": (
+        "constants",
+        "an output scale that is not the one that biases behind it were made for",
+    ),
+    "input_scale": (None, "its input's integers do not stand for the scaled pixels"),
+    "zero_point": ("range", "a range that is wide enough and lies beside the values"),
+    "not_covered": ("range", "values beyond the range that the calibration found"),
+    "clipped": ("range", "a range that was chosen to cut values off"),
+    "outlier_range": ("range", "a range that few values set"),
+    "wide_range": ("range", "a range far wider than the values"),
+    "per_tensor_weights": ("constants", "one scale for the weights of all channels"),
+    "coarse_weights": ("constants", "a step of the weights that turns many into 0"),
+    "weights_rounding": ("constants", "rounding of the weights"),
+    "output_rounding": ("range", "rounding of the output"),
+    "bias_overflow": ("arithmetic", "sums that do not fit in 32 bits"),
+    "activations_rounding": ("arithmetic", "activations that are rounded while it runs"),
+    "arithmetic": ("arithmetic", "a kernel that computes otherwise than the file says"),
 }
-"""Every cause, in a few words."""
+"""By cause, the part of the error that it makes (see `apart.PARTS`), and what it is."""
 
 
-def findings(
-    rows: Sequence[Measured], graph: Graph, input_ratio: float, method: str | None
-) -> tuple[Finding, ...]:
-    """The layers to name, in graph order.
-
-    Args:
-        rows: what was measured.
-        graph: of the file.
-        input_ratio: noise over signal of the network's input, as the file reads it.
-        method: how the file's ranges were found, where its contract says.
-    """
-    misled = _misled(rows)
-    largest = max(row.added.ratio for n, row in enumerate(rows) if n not in misled)
-    found = []
-    for number, row in enumerate(rows):
-        causes = list(_damage(row))
-        if number in misled.values():
-            ratio = next(_input_ratio(rows[r]) for r, maker in misled.items() if maker == number)
-            causes.insert(0, _output_scale(ratio))
-        reads_input = bool(set(graph.inputs.values()) & {f.tensor for f in row.pair.feeds})
-        if reads_input and _notable(input_ratio):
-            causes.append(
-                Cause(
-                    "input_scale", True, "its input's integers do not stand for the scaled pixels"
-                )
-            )
-        own = number not in misled and _notable(row.added.ratio)
-        jump = own and row.added.ratio >= row.carried
-        most = own and row.added.ratio == largest
-        if jump or most:
-            known = {cause.code for cause in causes}
-            causes += _likely(row, graph, method, known)
-        if causes:
-            found.append(Finding(number, tuple(causes), jump, most))
-    return tuple(found)
+INPUT_SCALE = Cause("input_scale", True, CODES["input_scale"][1])
 
 
-def _notable(ratio: float) -> bool:
+def notable(ratio: float) -> bool:
+    """Whether a ratio of noise to signal is above that of `NOTABLE_DB`."""
     level = decibels(ratio)
     return level is not None and level < NOTABLE_DB
 
 
-def _misled(rows: Sequence[Measured]) -> dict[int, int]:
-    """By row whose bias was made for another input scale, the row that makes that input."""
-    makers = {row.pair.output: number for number, row in enumerate(rows)}
-    found = {}
-    for number, row in enumerate(rows):
-        if row.constants.bias is not None and row.constants.bias.input_ratio is not None:
-            source = next(feed.tensor for feed in row.pair.feeds if feed.slot == 0)
-            found[number] = makers.get(source, number)
-    return found
-
-
-def _input_ratio(row: Measured) -> float:
-    assert row.constants.bias is not None
-    assert row.constants.bias.input_ratio is not None
-    return row.constants.bias.input_ratio
-
-
-def _output_scale(ratio: float) -> Cause:
+def output_scale(ratio: float) -> Cause:
+    """The cause where biases were made for another scale; ``ratio`` is the scale's to that one."""
     return Cause(
         "output_scale",
         True,
@@ -157,7 +89,8 @@ def _output_scale(ratio: float) -> Cause:
     )
 
 
-def _damage(row: Measured) -> Iterator[Cause]:
+def damage_of(row: Measured) -> Iterator[Cause]:
+    """What of a layer contradicts the float32 network or the file itself."""
     weights, bias = row.constants.weights, row.constants.bias
     if weights is not None and weights.scale_ratio is not None:
         yield Cause(
@@ -193,22 +126,29 @@ def _bias_stands_out(row: Measured) -> bool:
         and bias.input_ratio is None
         and (row.constants.weights is None or row.constants.weights.scale_ratio is None)
         and row.parts["bias"] > _FAR_ABOVE * others
-        and _notable(row.part_ratio("bias"))
+        and notable(row.part_ratio("bias"))
     )
 
 
-def _likely(row: Measured, graph: Graph, method: str | None, known: set[str]) -> Iterator[Cause]:
-    """The likeliest cause of a jump, by the part that makes most of the error."""
-    part = max(("constants", "range", "arithmetic"), key=row.parts.__getitem__)
+def main_part(row: Measured) -> str:
+    """The part that makes most of a layer's own error."""
+    return max(TERMS, key=row.parts.__getitem__)
+
+
+def likely_cause(part: str, row: Measured, graph: Graph, method: str | None) -> Cause:
+    """The likeliest cause of one part of a layer's own error, if nothing is damaged.
+
+    Args:
+        part: one of `TERMS`.
+        row: what was measured.
+        graph: of the file.
+        method: how the file's ranges were found, where its contract says.
+    """
     if part == "constants":
-        if not known & {"weights_changed", "weights_scale", "bias_changed"}:
-            yield _of_weights(row)
-    elif part == "range":
-        assert row.spread is not None
-        if "zero_point" not in known:
-            yield _of_range(row.spread, row.parts["range"], method)
-    else:
-        yield _of_arithmetic(row, graph)
+        return _of_weights(row)
+    if part == "range" and row.spread is not None:
+        return _of_range(row.spread, row.parts["range"], method)
+    return _of_arithmetic(row, graph)
 
 
 def _of_weights(row: Measured) -> Cause:

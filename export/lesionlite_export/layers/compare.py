@@ -7,25 +7,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lesionlite_export.layers.causes import Finding, findings
 from lesionlite_export.layers.constants import stored_constants
 from lesionlite_export.layers.effect import Effect, effect_of
+from lesionlite_export.layers.findings import Finding, findings
 from lesionlite_export.layers.inputs import Values, feed_for, values_for
 from lesionlite_export.layers.interpreter import kernels
-from lesionlite_export.layers.measure import PARTS, Comparison, Measured, Network
-from lesionlite_export.layers.names import layer_of, layers_of
-from lesionlite_export.layers.numbers import range_of
+from lesionlite_export.layers.measure import Comparison, Measured
+from lesionlite_export.layers.network import Network
 from lesionlite_export.layers.pairing import Pair, pair_graphs
 from lesionlite_export.layers.reference import checked_reference, float_network, same_views
-from lesionlite_export.layers.result import Layer, LayerReport, NamedLayer, OutputRange
-from lesionlite_export.layers.spread import Spread
-from lesionlite_export.layers.tally import decibels
+from lesionlite_export.layers.result import LayerReport
+from lesionlite_export.layers.table import layer_row, named_layer
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.source import Source
 from lesionlite_runtime.contract import AnyContract
 from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import UnusableInput, UsageError, printable
-from lesionlite_runtime.graph import Graph
+from lesionlite_runtime.operators import WITH_WEIGHTS
 
 DEFAULT_IMAGES = 32
 MOST_EFFECTS = 16
@@ -74,14 +72,17 @@ def compare_layers(
     feed = feed_for(contract, opened.graph)
     network = Network(opened.flatbuffer, opened.graph, contract.input.name, feed, opened.path)
     pairs = pair_graphs(reference.graph, network.graph, network.file)
+    method = _method(contract)
     compared = _compared(reference, network, pairs, values, report)
     origin = checked_reference(source, values, np.array(compared.outputs), report)
-    found = findings(compared.rows, network.graph, compared.input.ratio, _method(contract))
-    effects = _effects(reference, network, pairs, found, values, report)
-    layers = [_layer(row, reference.graph, network.graph) for row in compared.rows]
+    found = findings(compared.rows, network.graph, compared.input.ratio, method)
+    effects = _effects(reference, network, compared.rows, found, values, report)
+    layers = [layer_row(row, reference.graph, network.graph) for row in compared.rows]
     named = [
-        NamedLayer(layers[f.row], f.causes, f.jump, f.most, effect)
-        for f, effect in zip(found, effects, strict=True)
+        named_layer(
+            finding, layers[finding.row], compared.rows[finding.row], network.graph, method, effects
+        )
+        for finding in found
     ]
     return LayerReport(
         file=opened.path,
@@ -104,7 +105,12 @@ def _compared(
         )
         for pair in pairs
     ]
-    weights = [c.weights for c in constants if c.weights is not None]
+    operators = network.graph.operators
+    weights = [
+        held.weights
+        for pair, held in zip(pairs, constants, strict=True)
+        if held.weights is not None and operators[pair.operator].name in WITH_WEIGHTS
+    ]
     changed = sum(w.changed > 0 for w in weights)
     if changed > max(1, _MOST_CHANGED * len(weights)):
         raise UnusableInput(
@@ -129,52 +135,15 @@ def _method(contract: AnyContract) -> str | None:
 def _effects(
     reference: Network,
     network: Network,
-    pairs: Sequence[Pair],
+    rows: Sequence[Measured],
     found: Sequence[Finding],
     values: Values,
     report: Reporter,
-) -> list[Effect | None]:
-    first = found[:MOST_EFFECTS]
-    tracked = report.track(first, "Each named layer's effect on the score", len(first))
-    measured = [effect_of(reference, network, pairs[f.row], values) for f in tracked]
-    return [*measured, *[None] * (len(found) - len(first))]
-
-
-def _layer(row: Measured, reference: Graph, graph: Graph) -> Layer:
-    pair = row.pair
-    tensor = graph.tensors[pair.output]
-    counterpart = pair.reference
-    if counterpart is None:  # a type change belongs to the layer whose tensor it changes
-        makers = {o: i for i, other in enumerate(reference.operators) for o in other.outputs}
-        counterpart = makers.get(pair.output_reference)
-    return Layer(
-        operator=pair.operator,
-        name=graph.operators[pair.operator].name,
-        layer="image" if counterpart is None else layer_of(reference, counterpart),
-        layers=() if counterpart is None else layers_of(reference, counterpart),
-        tensor=tensor.name,
-        dtype=tensor.dtype,
-        snr_db=row.whole.snr_db,
-        cosine=row.whole.cosine,
-        max_error=row.whole.max_error,
-        input_snr_db=decibels(row.carried),
-        added_snr_db=row.added.snr_db,
-        added_max_error=row.added.max_error,
-        parts_db={part: decibels(row.part_ratio(part)) for part in PARTS},
-        range=None if row.spread is None else _range(row.spread),
-    )
-
-
-def _range(spread: Spread) -> OutputRange:
-    ends = range_of(spread.tensor)
-    assert ends is not None
-    return OutputRange(
-        scale=spread.tensor.scales[0],
-        zero_point=spread.tensor.zero_points[0],
-        low=ends[0],
-        high=ends[1],
-        seen_low=spread.low,
-        seen_high=spread.high,
-        clipped=spread.clipped,
-        levels=spread.central_levels(),
-    )
+) -> dict[int, Effect]:
+    """By row, what its own error does to the score: of the first findings, and where felt."""
+    first = {row for finding in found[:MOST_EFFECTS] for row in (finding.row, finding.felt_at)}
+    tracked = report.track(sorted(first), "Each named layer's effect on the score", len(first))
+    return {
+        number: effect_of(reference, network, rows[number].pair, rows[number].constants, values)
+        for number in tracked
+    }

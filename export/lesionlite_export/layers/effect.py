@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.layers.forced import ForcedGraph, with_fed_tensor
+from lesionlite_export.layers.apart import TERMS, Apart
+from lesionlite_export.layers.constants import StoredConstants
+from lesionlite_export.layers.forced import with_fed_tensor
 from lesionlite_export.layers.interpreter import KeptGraph, load_interpreter
-from lesionlite_export.layers.measure import Network
-from lesionlite_export.layers.numbers import Reals, as_reals, as_stored
+from lesionlite_export.layers.network import Network
+from lesionlite_export.layers.numbers import Reals
 from lesionlite_export.layers.pairing import Pair
 
 
 @dataclass(frozen=True)
-class Effect:
+class Change:
     """Absolute change of the float32 network's output, over inputs: mean and largest."""
 
     mean: float
     max: float
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a layer's own error does to the output that it changes most.
+
+    Attributes:
+        error: all of it.
+        parts: each of `TERMS` alone.
+    """
+
+    error: Change
+    parts: Mapping[str, Change]
+
+    @property
+    def most(self) -> str:
+        """The part that changes the output most."""
+        return max(self.parts, key=lambda part: self.parts[part].mean)
+
+
 def effect_of(
-    reference: Network, network: Network, pair: Pair, values: Iterable[NDArray[Any]]
+    reference: Network,
+    network: Network,
+    pair: Pair,
+    constants: StoredConstants,
+    values: Iterable[NDArray[Any]],
 ) -> Effect:
     """Put the error that one operator adds into the float32 network, and see what becomes of it.
 
@@ -33,13 +57,11 @@ def effect_of(
         reference: the float32 network.
         network: the file's.
         pair: the operator.
+        constants: what it has in the file for weights and bias.
         values: the inputs.
-
-    Returns:
-        Of the output that changes most, where there are several.
     """
     right = KeptGraph(reference.flatbuffer, reference.input_name, reference.file)
-    own = _Alone(reference, network, pair)
+    apart = Apart(reference, network, [pair], [constants])
     (output,) = reference.graph.outputs.values()
     behind = None
     if pair.output_reference != output:
@@ -48,45 +70,15 @@ def effect_of(
     for value in values:
         fed = reference.feed(value)
         right.run(fed)
-        error = own.error(right)
+        apart.run(lambda tensor: right.value(tensor).astype(np.float32))
+        error = apart.error(pair)
+        errors = [error.made - error.wanted, *(error.parts[part] for part in TERMS)]
         if behind is not None:
-            moved = right.value(pair.output_reference) + error
-            error = behind.output(fed, moved) - right.value(output)
-        changes.append(float(np.abs(error).max()))
-    return Effect(float(np.mean(changes)), float(np.max(changes)))
-
-
-class _Alone:
-    """One operator and its counterpart, on the float32 network's inputs."""
-
-    def __init__(self, reference: Network, network: Network, pair: Pair) -> None:
-        self._pair, self._tensors = pair, network.graph.tensors
-        self._types = reference.graph.tensors
-        slots = {(pair.operator, feed.slot) for feed in pair.feeds}
-        self._own = ForcedGraph(network.flatbuffer, slots, file=network.file)
-        self._right = None
-        if pair.reference is not None:
-            slots = {(pair.reference, feed.slot) for feed in pair.feeds}
-            self._right = ForcedGraph(reference.flatbuffer, slots, file=reference.file)
-
-    def error(self, run: KeptGraph) -> Reals:
-        """What it adds after ``run`` has run on an input."""
-        pair = self._pair
-        reals: dict[int, Reals] = {}
-        for feed in pair.feeds:
-            tensor = self._tensors[feed.tensor]
-            stored = as_stored(run.value(feed.reference).astype(np.float32), tensor)
-            reals[feed.slot] = as_reals(stored, tensor)
-            self._own.feed((pair.operator, feed.slot), stored)
-        self._own.run()
-        made = as_reals(self._own.output(pair.operator), self._tensors[pair.output])
-        if self._right is None or pair.reference is None:
-            return made - reals[0]
-        for feed in pair.feeds:
-            given = reals[feed.slot].astype(self._types[feed.reference].dtype)
-            self._right.feed((pair.reference, feed.slot), given)
-        self._right.run()
-        return made - self._right.output(pair.reference).astype(np.float32)
+            before, score = right.value(pair.output_reference), right.value(output)
+            errors = [behind.output(fed, before + moved) - score for moved in errors]
+        changes.append([float(np.abs(change).max()) for change in errors])
+    whole, *parts = (Change(float(np.mean(c)), max(c)) for c in zip(*changes, strict=True))
+    return Effect(whole, dict(zip(TERMS, parts, strict=True)))
 
 
 class _Behind:

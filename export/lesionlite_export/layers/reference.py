@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.layers.inputs import Values, feed_for
-from lesionlite_export.layers.measure import Network
+from lesionlite_export.layers.network import Network
 from lesionlite_export.layers.result import Reference
 from lesionlite_export.make import Form, make_tflite
 from lesionlite_export.progress import Reporter

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lesionlite_export.layers.result import Layer, LayerReport, NamedLayer
+from lesionlite_export.layers.effect import Change
+from lesionlite_export.layers.result import Layer, LayerReport, NamedCause, NamedLayer
 from lesionlite_runtime.errors import printable
 
 if TYPE_CHECKING:
@@ -82,13 +83,20 @@ def _findings(report: LayerReport) -> Iterator[str]:
     for named in report.named:
         word = "starts at" if named is start else "most" if named.most else "then"
         yield f"{word:<10} {_title(named)}"
-        for cause in named.causes:
-            yield f"{'':<12} {'DAMAGED: ' if cause.damage else ''}{printable(cause.text)}"
-        if named.effect is not None:
-            yield (
-                f"{'':<12} its error alone changes the score by {named.effect.mean:.4f} on "
-                f"average, {named.effect.max:.4f} at most"
-            )
+        for item in named.causes:
+            yield f"{'':<12} {_cause(item)}"
+        if named.change is not None:
+            yield f"{'':<12} all of its error alone changes the score {_by(named.change)}"
+
+
+def _cause(named: NamedCause) -> str:
+    damage = "DAMAGED: " if named.cause.damage else ""
+    felt = "" if named.change is None else f" [changes the score {_by(named.change)}]"
+    return f"{damage}{printable(named.cause.text)}{felt}"
+
+
+def _by(change: Change) -> str:
+    return f"by {change.mean:.4f}, at most {change.max:.4f}"
 
 
 def _mark(named: NamedLayer | None) -> tuple[str, str]:

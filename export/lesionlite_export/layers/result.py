@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lesionlite_export.layers.causes import Cause
-from lesionlite_export.layers.effect import Effect
+from lesionlite_export.layers.effect import Change
 from lesionlite_export.representative import Unusable
 
 LAYERS_SCHEMA = "lesionlite.layers/1"
@@ -80,7 +80,7 @@ class Layer:
     range: OutputRange | None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON, figures as numbers or null."""
+        """As docs/layers.md describes it."""
         return {
             "operator": self.operator,
             "name": self.name,
@@ -102,31 +102,47 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class NamedCause:
+    """A cause, and what the part of the error that it makes does to the float network's score.
+
+    ``change`` is None where it was not measured, or the cause is no part of the layer's own error.
+    """
+
+    cause: Cause
+    change: Change | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As docs/layers.md describes it."""
+        return {**vars(self.cause), "score_change": _change_json(self.change)}
+
+
+@dataclass(frozen=True)
 class NamedLayer:
     """A layer that stands out.
 
     Attributes:
         layer: see `Layer`.
-        causes: damage first, then the likeliest cause.
+        causes: damage first, then the likely cause of most of the error, then of what reaches the
+            score.
         jump: whether it adds at least as much error as it is given.
         most: whether no other layer adds as much, for its signal.
-        effect: what its error alone does to the float network's score.
+        change: what its error alone does to the float network's score; None where it was not
+            measured.
     """
 
     layer: Layer
-    causes: tuple[Cause, ...]
+    causes: tuple[NamedCause, ...]
     jump: bool
     most: bool
-    effect: Effect | None
+    change: Change | None
 
     @property
     def damage(self) -> bool:
         """Whether the file contradicts itself or the float weights there."""
-        return any(cause.damage for cause in self.causes)
+        return any(named.cause.damage for named in self.causes)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON, figures as numbers or null."""
-        effect = None if self.effect is None else {"mean": self.effect.mean, "max": self.effect.max}
+        """As docs/layers.md describes it."""
         return {
             "operator": self.layer.operator,
             "name": self.layer.name,
@@ -135,8 +151,8 @@ class NamedLayer:
             "jump": self.jump,
             "most": self.most,
             "damage": self.damage,
-            "causes": [vars(cause) for cause in self.causes],
-            "score_change": effect,
+            "causes": [named.to_json() for named in self.causes],
+            "score_change": _change_json(self.change),
         }
 
 
@@ -217,3 +233,7 @@ class LayerReport:
             "named": [named.to_json() for named in self.named],
             "layers": [layer.to_json() for layer in self.layers],
         }
+
+
+def _change_json(change: Change | None) -> dict[str, float] | None:
+    return None if change is None else {"mean": change.mean, "max": change.max}
