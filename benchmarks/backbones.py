@@ -29,17 +29,18 @@ import numpy as np
 from pages import markdown_table, put, write_option
 
 from lesionlite_export.drawn import write_drawn_dataset
+from lesionlite_export.hub_cache import CACHE_VARIABLE, cache_place
 from lesionlite_export.keras_model import load_keras, save_keras
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.backbones.saved_models import INCEPTION_V3_URL
-from lesionlite_training.hub import CACHE_VARIABLE, cache_place
 
 NAMES = ("efficientnet_lite0", "mobilenet_v2", "inception_v3_keras", "inception_v3")
 RECIPES = ("float32", "int8")

@@ -32,8 +32,9 @@ from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import load_keras
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.progress import Silent
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 from lesionlite_export.verification import prepare_all
 from lesionlite_runtime.contract import image_contract
 

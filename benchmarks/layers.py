@@ -22,8 +22,9 @@ from lesionlite_export.layers.effect import Change
 from lesionlite_export.layers.result import Layer, LayerReport, NamedLayer
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.progress import reporter
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 
 RECIPES = ("int8", "int8-plain", "dynamic", "float16")
 SHOWN = "int8-plain"

@@ -16,8 +16,9 @@ from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.minimum_runtime import minimum_runtime
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
+from lesionlite_export.sets import Sets
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import split_members
 

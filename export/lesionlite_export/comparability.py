@@ -90,7 +90,9 @@ def same_network(reference: Side, file: Side) -> bool | None:
 
 def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
     """What to know of the two before anything else, a sentence each."""
-    if same_network(reference, file) is False:
+    if same_network(reference, file) is False and file.recipe is None:
+        yield f"{file.file} was made by another converter, and does not say from what network"
+    elif same_network(reference, file) is False:
         yield (
             f"{file.file} was made from another network ({_short(file)}) than {reference.file} "
             f"({_short(reference)}): this compares two models"
@@ -134,7 +136,7 @@ def _check_same_task(source: Source, contract: AnyContract, file: str) -> None:
         )
     if isinstance(theirs, RegressionContract) or isinstance(contract, RegressionContract):
         return
-    # The type of the pixels is the file's own affair: their values are the same.
+    # Name, type and order of the channels are the file's own affair: the photo's pixels are alike.
     same = replace(
         contract.input,
         dtype=theirs.input.dtype,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.layer_names import check_layer_names
 from lesionlite_export.noise import Noise, native_noise_logged
 from lesionlite_export.source import Source
 from lesionlite_runtime.errors import UnusableInput
@@ -51,6 +52,7 @@ def int8_tflite(
 def _convert(
     network: Any, model: KerasModel, settings: Any, float_outputs: Sequence[str] = ()
 ) -> bytes:
+    check_layer_names(network, model.path)
     with native_noise_logged() as noise:
         import tensorflow as tf
 

@@ -11,8 +11,9 @@ from lesionlite_export.drawn import README, write_drawn_dataset
 from lesionlite_export.keras_model import load_keras
 from lesionlite_export.manifest import LabelledImage, read_isic_split
 from lesionlite_export.progress import Reporter
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.contract import classifier_contract
 from lesionlite_runtime.errors import MissingHere, UsageError

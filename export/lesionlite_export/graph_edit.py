@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from lesionlite_export.model_object import drop_unused, model_bytes, read_model
 from lesionlite_runtime.errors import UnusableInput
+from lesionlite_runtime.graph import SIGNATURE_KEY
 from lesionlite_runtime.operators import OPERATOR_NAMES, TENSOR_TYPES
 
 PIXELS = np.arange(256, dtype=np.float64)
 MUL_OPTIONS, ADD_OPTIONS = 21, 11
+SOFTMAX_OPTIONS, SUB_OPTIONS, STRIDED_SLICE_OPTIONS = 9, 28, 32
 """Numbers in the schema's union of settings."""
 ANOTHER_RECIPE = "export with a recipe that keeps the pixel scaling in float"
 _ELEMENTWISE: dict[str, Any] = {
@@ -29,11 +32,14 @@ class GraphEdit:
     def __init__(self, flatbuffer: bytes) -> None:
         self._model = read_model(flatbuffer)
         (self._graph,) = self._model.subgraphs
+        if not self._model.signatureDefs:
+            self._model.signatureDefs = [_signature(self._graph)]
         (self._signature,) = self._model.signatureDefs
         self.input = int(self._graph.inputs[0])
         self.output = int(self._graph.outputs[0])
 
     def to_bytes(self) -> bytes:
+        """The model's bytes, without what nothing refers to."""
         drop_unused(self._model)
         return model_bytes(self._model)
 
@@ -111,6 +117,28 @@ class GraphEdit:
     def remove(self, operator: Any) -> None:
         self._graph.operators.remove(operator)
 
+    def remove_unread(self) -> None:
+        """Take away operators whose results nothing reads."""
+        read = {int(i) for i in self._graph.outputs}
+        for operator in reversed(list(self._graph.operators)):
+            if read & {int(i) for i in operator.outputs}:
+                read |= {int(i) for i in operator.inputs}
+            else:
+                self.remove(operator)
+
+    def state_reshapes(self) -> None:
+        """Write the shape that a RESHAPE makes into the file, where it is computed.
+
+        Converters let it be computed from the batch that they leave open. Here every shape is
+        known.
+        """
+        for operator in self._graph.operators:
+            if self.name(operator) == "RESHAPE" and len(operator.inputs) > 1:
+                shape = self._graph.tensors[int(operator.outputs[0])].shape
+                if not self._is_constant(int(operator.inputs[1])):
+                    stated = self.new_constant("shape", np.array(shape, "<i4"))
+                    operator.inputs = [int(operator.inputs[0]), stated]
+
     def replace_reads(self, old: int, new: int) -> None:
         for operator in self._graph.operators:
             operator.inputs = [new if int(i) == old else int(i) for i in operator.inputs]
@@ -118,31 +146,47 @@ class GraphEdit:
     def put_in_front(self, *operators: Any) -> None:
         self._graph.operators[:0] = operators
 
+    def put_behind(self, *operators: Any) -> None:
+        self._graph.operators = [*self._graph.operators, *operators]
+
     def set_input(self, tensor: int) -> None:
         self._graph.inputs = [tensor]
         self._signature.inputs[0].tensorIndex = tensor
+        self.input = tensor
 
-    def new_tensor(self, like: int, name: str, dtype: str) -> int:
-        """A tensor with the shape of ``like``; its number."""
+    def set_output(self, tensor: int) -> None:
+        self._graph.outputs = [tensor]
+        self._signature.outputs[0].tensorIndex = tensor
+        self.output = tensor
+
+    def set_names(self, taken: str, given: str) -> None:
+        """Name input and output in the signature."""
+        self._signature.inputs[0].name = taken.encode()
+        self._signature.outputs[0].name = given.encode()
+
+    def new_tensor(
+        self, like: int, name: str, dtype: str, shape: Sequence[int] | None = None
+    ) -> int:
+        """A tensor with the shape of ``like``, or with ``shape``; its number."""
         from ai_edge_litert import schema_py_generated as schema
 
         tensor = schema.TensorT()
-        tensor.shape = list(self._graph.tensors[like].shape)
+        tensor.shape = list(self._graph.tensors[like].shape if shape is None else shape)
         tensor.type, tensor.name, tensor.buffer = TENSOR_TYPES.index(dtype), name.encode(), 0
         tensor.hasRank = True
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def new_constant(self, name: str, value: float) -> int:
-        """A float32 scalar; its number."""
+    def new_constant(self, name: str, value: float | NDArray[Any]) -> int:
+        """A float32 scalar, or a float32 or int32 array; its number."""
         from ai_edge_litert import schema_py_generated as schema
 
+        array = np.asarray(value, "<i4" if np.asarray(value).dtype.kind == "i" else "<f4")
         buffer = schema.BufferT()
-        buffer.data = np.array([value], "<f4").view(np.uint8)
+        buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self._model.buffers.append(buffer)
-        number = self.new_tensor(self.input, name, "float32")
-        tensor = self._graph.tensors[number]
-        tensor.shape, tensor.buffer = [], len(self._model.buffers) - 1
+        number = self.new_tensor(self.input, name, array.dtype.name, array.shape)
+        self._graph.tensors[number].buffer = len(self._model.buffers) - 1
         return number
 
     def new_operator(self, name: str, inputs: list[int], output: int, options: int = 0) -> Any:
@@ -153,8 +197,16 @@ class GraphEdit:
         operator.inputs, operator.outputs = inputs, [output]
         operator.builtinOptionsType = options
         if options:
-            kinds = {MUL_OPTIONS: schema.MulOptionsT, ADD_OPTIONS: schema.AddOptionsT}
+            kinds = {
+                MUL_OPTIONS: schema.MulOptionsT,
+                ADD_OPTIONS: schema.AddOptionsT,
+                SUB_OPTIONS: schema.SubOptionsT,
+                SOFTMAX_OPTIONS: schema.SoftmaxOptionsT,
+                STRIDED_SLICE_OPTIONS: schema.StridedSliceOptionsT,
+            }
             operator.builtinOptions = kinds[options]()
+            if options == SOFTMAX_OPTIONS:
+                operator.builtinOptions.beta = 1.0
         return operator
 
     def code(self, name: str, version: int) -> int:
@@ -196,6 +248,24 @@ class GraphEdit:
 
     def _is_constant(self, tensor: int) -> bool:
         return self._model.buffers[self._graph.tensors[tensor].buffer].data is not None
+
+
+def _signature(graph: Any) -> Any:
+    """A signature for a graph without one."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE_KEY.encode(), 0
+    sides = []
+    for tensors in (graph.inputs, graph.outputs):
+        entries = []
+        for tensor in tensors:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = graph.tensors[int(tensor)].name, int(tensor)
+            entries.append(entry)
+        sides.append(entries)
+    signature.inputs, signature.outputs = sides
+    return signature
 
 
 def _builtin(code: Any) -> int:

@@ -7,7 +7,10 @@ cast nor float; all are edits of a few operators at either end.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from lesionlite_export.graph_edit import ADD_OPTIONS, ANOTHER_RECIPE, MUL_OPTIONS, PIXELS, GraphEdit
 from lesionlite_runtime.errors import UnusableInput
@@ -60,21 +63,31 @@ def with_pixel_input(flatbuffer: bytes, low: float, high: float) -> bytes:
     A CAST, a MUL and an ADD are put in front of it.
     """
     edit = GraphEdit(flatbuffer)
+    scale_pixels(edit, (high - low) / 255, low)
+    return edit.to_bytes()
+
+
+def scale_pixels(
+    edit: GraphEdit, factor: float | NDArray[Any], offset: float | NDArray[Any]
+) -> None:
+    """Put uint8 pixels, times ``factor`` plus ``offset``, in front of a float32 input.
+
+    Both are numbers, or arrays ``[3]``, one for each channel.
+    """
     old = edit.input
     tensors = {
         "pixels": edit.new_tensor(old, "image", "uint8"),
         "cast": edit.new_tensor(old, "scaling/cast", "float32"),
         "scaled": edit.new_tensor(old, "scaling/mul", "float32"),
     }
-    factor = edit.new_constant("scaling/factor", (high - low) / 255)
-    offset = edit.new_constant("scaling/offset", low)
+    times = edit.new_constant("scaling/factor", factor)
+    plus = edit.new_constant("scaling/offset", offset)
     edit.put_in_front(
         edit.new_operator("CAST", [tensors["pixels"]], tensors["cast"]),
-        edit.new_operator("MUL", [tensors["cast"], factor], tensors["scaled"], MUL_OPTIONS),
-        edit.new_operator("ADD", [tensors["scaled"], offset], old, ADD_OPTIONS),
+        edit.new_operator("MUL", [tensors["cast"], times], tensors["scaled"], MUL_OPTIONS),
+        edit.new_operator("ADD", [tensors["scaled"], plus], old, ADD_OPTIONS),
     )
     edit.set_input(tensors["pixels"])
-    return edit.to_bytes()
 
 
 def with_quantized_input(flatbuffer: bytes) -> bytes:

@@ -97,8 +97,12 @@ def check_keras_path(path: Path, force: bool = False) -> None:
     check_output_path(path, force)
 
 
-def load_keras(path: str | os.PathLike[str]) -> KerasModel:
+def load_keras(path: str | os.PathLike[str], *, allow_code: bool = False) -> KerasModel:
     """The network and contract in the ``.keras`` at ``path``; no code in it is run.
+
+    Args:
+        path: the file.
+        allow_code: run the code of Lambda layers, after all.
 
     Raises:
         UnusableInput: when the file cannot be read, carries no valid contract, holds a network
@@ -109,9 +113,9 @@ def load_keras(path: str | os.PathLike[str]) -> KerasModel:
     contract = read_contract(path)
     if contract.flatbuffer_sha256 is not None:
         raise UnusableInput("this is a .tflite", "pass the .keras that it was made from", file)
-    network = load_network(path)
+    network = load_network(path, allow_code=allow_code)
     _check_network(network, contract, file)
-    if network_sha256(network, _architecture(file)) != contract.provenance.network_sha256:
+    if network_sha256(network, stated_architecture(file)) != contract.provenance.network_sha256:
         raise UnusableInput(
             "the network's digest is not the one in its contract",
             "train the model anew; its weights or layers were changed after training",
@@ -120,8 +124,12 @@ def load_keras(path: str | os.PathLike[str]) -> KerasModel:
     return KerasModel(file, network, contract)
 
 
-def load_network(path: str | os.PathLike[str]) -> Any:
+def load_network(path: str | os.PathLike[str], *, allow_code: bool = False) -> Any:
     """The network in the ``.keras`` at ``path``, with or without a contract; no code in it is run.
+
+    Args:
+        path: the file.
+        allow_code: run the code of Lambda layers, after all.
 
     Raises:
         MissingHere: when there is no Keras here, or the file holds a SavedModel and Keras runs on
@@ -142,16 +150,28 @@ def load_network(path: str | os.PathLike[str]) -> Any:
         import lesionlite_export.saved_model_layer  # noqa: F401 (registers the layer with Keras)
 
         try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
+            return keras.saving.load_model(path, compile=False, safe_mode=not allow_code)
         except Exception as error:  # Keras raises many kinds for a file that it cannot load
-            own = _own_fault(error)
+            own = own_fault(error)
             if own is not None:
                 raise type(own)(own.problem, own.remedy, file) from error
-            raise UnusableInput(
-                f"Keras cannot load this model ({_first_line(error)})",
-                "save it anew with Keras 3, without Lambda layers",
-                file,
-            ) from error
+            raise cannot_load(error, file) from error
+
+
+def cannot_load(error: BaseException, file: str) -> UnusableInput:
+    """The sentence for a file that Keras refused to load with ``error``."""
+    text = str(error)
+    if "lambda" in text.lower() and "unsafe" in text.lower():
+        return UnusableInput(
+            "this model holds code of its maker's (a Lambda layer)",
+            "save it without, or pass --allow-code if you trust whoever made it",
+            file,
+        )
+    return UnusableInput(
+        f"Keras cannot load this model ({_first_line(error)})",
+        "save it anew with Keras 3, without layers of your own",
+        file,
+    )
 
 
 def keras_outputs(
@@ -232,7 +252,8 @@ def _check_network(network: Any, contract: AnyContract, file: str) -> None:
         )
 
 
-def _architecture(file: str) -> Any:
+def stated_architecture(file: str) -> Any:
+    """The architecture JSON as it stands in the ``.keras`` called ``file``."""
     with zipfile.ZipFile(file) as archive:
         return json.loads(archive.read("config.json"))
 
@@ -245,7 +266,7 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def _own_fault(error: BaseException | None) -> LesionliteError | None:
+def own_fault(error: BaseException | None) -> LesionliteError | None:
     """The fault that a layer of ours raised; Keras wraps it in errors of its own."""
     while error is not None and not isinstance(error, LesionliteError):
         error = error.__cause__ or error.__context__

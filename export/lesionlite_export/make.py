@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
 from lesionlite_export.calibration import DEFAULT_METHOD
+from lesionlite_export.finite_weights import check_graph_weights, check_network_weights
 from lesionlite_export.interface_edits import (
     with_cast_first,
     with_float_input,
@@ -59,7 +60,8 @@ def check_form(source: Source, recipe: Recipe, form: Form) -> None:
 
     Raises:
         UsageError: when recipe, form and model do not go together.
-        UnusableInput: when the model is a file that is quantized already.
+        UnusableInput: when the model is a file that is quantized already, or has NaN or infinity
+            in its weights.
     """
     contract = source.contract
     if form.io not in INPUTS:
@@ -81,8 +83,11 @@ def check_form(source: Source, recipe: Recipe, form: Form) -> None:
             f"the recipe {recipe.name} gives one integer, and a threshold for it",
             "leave out --two-labels",
         )
-    if isinstance(source, TfliteModel):
+    if not isinstance(source, TfliteModel):
+        check_network_weights(source.network, source.path)
+    else:
         refuse_quantized(source)
+        check_graph_weights(source.opened.graph, source.flatbuffer, source.path)
         if recipe.quantizer == "tflite-converter":
             raise UsageError(
                 f"the recipe {recipe.name} needs TensorFlow's converter",

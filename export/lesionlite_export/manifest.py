@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lesionlite_runtime.errors import UnusableInput, printable
+from lesionlite_runtime.errors import UnusableInput, UsageError, printable
 from lesionlite_runtime.files import read_file
 from lesionlite_runtime.pixels import IMAGE_SUFFIXES
 
@@ -127,8 +127,23 @@ def read_images(
 ) -> Manifest:
     """The images of ``data``: a manifest CSV, or a folder in the ISIC layout and its ``split``."""
     if Path(data).is_dir():
-        return read_isic_split(data, split, classes)
+        return read_isic_split(data, split, checked_classes(classes, labels))
     return read_manifest(data, labels)
+
+
+def checked_classes(classes: Mapping[str, int], labels: int) -> Mapping[str, int]:
+    """``classes``, if each has the index of one of so many labels.
+
+    Raises:
+        UsageError: when one has not.
+    """
+    for name, index in classes.items():
+        if not 0 <= index < labels:
+            wanted = "0 or 1" if labels == 2 else f"0 to {labels - 1}"
+            raise UsageError(
+                f"the class {printable(name)} has the label {index}, not {wanted}", "correct it"
+            )
+    return classes
 
 
 def read_leaks(path: Path) -> frozenset[str]:

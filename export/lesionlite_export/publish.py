@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.accelerators import accelerator_report
+from lesionlite_export.brought_keras import BroughtKeras
+from lesionlite_export.brought_tflite import BroughtTflite
 from lesionlite_export.calibration import DEFAULT_METHOD, check_method
+from lesionlite_export.calibration_record import grid_record, images_calibration
 from lesionlite_export.comparison import compare_images, compare_regressions
 from lesionlite_export.conformity import check_recipe
 from lesionlite_export.convert import probe_inputs
 from lesionlite_export.feature_range import compare_features
 from lesionlite_export.file_contract import file_contract
+from lesionlite_export.first_pass import first_pass
 from lesionlite_export.gate import AnyParity, Verdict, judge
-from lesionlite_export.image_statistics import check_representative, compare_sets
 from lesionlite_export.make import Form, Made, check_form, make
-from lesionlite_export.manifest import Manifest
 from lesionlite_export.metadata import with_metadata
 from lesionlite_export.minimum_runtime import (
     check_minimum_runtime,
@@ -32,7 +34,6 @@ from lesionlite_export.minimum_runtime import (
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.recipe import Recipe
 from lesionlite_export.representative import (
-    DEFAULT_SIZE,
     PreparedImage,
     Sample,
     Unusable,
@@ -41,7 +42,8 @@ from lesionlite_export.representative import (
     representative_list,
 )
 from lesionlite_export.representative_list import read_representative_list
-from lesionlite_export.seen import images_record, refuse_trained_on
+from lesionlite_export.seen import refuse_trained_on
+from lesionlite_export.sets import Sets, check_sets, set_warnings
 from lesionlite_export.source import Source
 from lesionlite_export.tflite_model import TfliteModel
 from lesionlite_export.verification import Prepared, prepare_proof
@@ -59,22 +61,6 @@ from lesionlite_runtime.regressor import Regressor
 
 REGRESSION_SAMPLES = 255
 NO_IMAGES, NO_SAMPLE = Prepared((), ()), Sample((), (), 0)
-
-
-@dataclass(frozen=True)
-class Sets:
-    """What an image classifier's export works on: representative and proof images.
-
-    ``representative`` may be None for a recipe that is not calibrated, and ``proof`` where the file
-    is to go out unproved. ``listed`` is a list that an export wrote: its images calibrate, in its
-    order, and its paths count from the folder of ``representative``.
-    """
-
-    representative: Manifest | None
-    proof: Manifest | None
-    size: int = DEFAULT_SIZE
-    seed: int = 0
-    listed: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +92,7 @@ def export_model(
     prove: bool = True,
     method: str = DEFAULT_METHOD,
     min_runtime: str | None = None,
+    trust_contract: bool = False,
     force: bool = False,
     report: Reporter | None = None,
 ) -> Exported:
@@ -122,6 +109,8 @@ def export_model(
         prove: off for trials; the file then says that it is unproved.
         method: of the calibration, see `calibrate`.
         min_runtime: the oldest TensorFlow Lite that must load the file, such as ``2.14``.
+        trust_contract: export a model that was brought with a draft although the images speak
+            against the draft (see `first_pass`).
         force: overwrite what lies at ``out``.
         report: who is told of the progress.
 
@@ -144,16 +133,21 @@ def export_model(
         check_output_path(path, force)
     representative, proof = NO_SAMPLE, NO_IMAGES
     if on_images:
-        _check_sets(recipe, sets, prove)
+        check_sets(recipe, sets, prove)
         representative = _representative(source, recipe, sets, report)
         proof = _proof(source, sets, prove, report)
     refuse_overlap(representative.images, proof.images)
     if proof.images:
         refuse_trained_on(image_contract(source.contract), source.path, proof.images)
-    warnings = _set_warnings(sets, representative.images, proof.images)
+    warnings = set_warnings(sets, representative.images, proof.images)
+    if on_images and isinstance(source, BroughtKeras | BroughtTflite):
+        seen = representative.images or proof.images
+        warnings += first_pass(source, seen, trust=trust_contract, report=report)
     tensors = _tensors(source, recipe, representative.images)
     made = make(source, recipe, tensors, form, report, method)
-    calibration = _calibration(recipe, sets, representative, tensors, method)
+    calibration = None
+    if recipe.calibrated:
+        calibration = _calibration(source.contract, sets, representative, len(tensors), method)
     contract = file_contract(source, recipe, form, calibration, made.flatbuffer)
     flatbuffer, members = with_metadata(made.flatbuffer, contract)
     contract = with_flatbuffer(contract, flatbuffer)
@@ -188,20 +182,6 @@ def export_model(
     )
 
 
-def _check_sets(recipe: Recipe, sets: Sets | None, prove: bool) -> None:
-    if sets is None and (recipe.calibrated or prove):
-        raise UsageError(
-            "an image classifier needs images to be calibrated and proved on",
-            "pass --data FOLDER, or --representative CSV and --proof CSV",
-        )
-    if prove and (sets is None or sets.proof is None):
-        raise UsageError("there are no proof images", "pass --proof CSV, or --no-proof for a trial")
-    if recipe.calibrated and (sets is None or sets.representative is None):
-        raise UsageError(
-            f"the recipe {recipe.name} needs representative images", "pass --representative CSV"
-        )
-
-
 def _representative(source: Source, recipe: Recipe, sets: Sets | None, report: Reporter) -> Sample:
     if not recipe.calibrated or sets is None or sets.representative is None:
         return NO_SAMPLE
@@ -210,17 +190,6 @@ def _representative(source: Source, recipe: Recipe, sets: Sets | None, report: R
         folder = sets.representative.folder
         return Sample(read_representative_list(sets.listed, folder, image_input, report), (), 0)
     return distinct_sample(sets.representative, image_input, sets.size, sets.seed, report)
-
-
-def _set_warnings(
-    sets: Sets | None,
-    representative: Sequence[PreparedImage],
-    proof: Sequence[PreparedImage],
-) -> tuple[str, ...]:
-    if not representative or sets is None or sets.representative is None:
-        return ()
-    own = check_representative(representative, sets.representative.source)
-    return (*own, *(compare_sets(representative, proof) if proof else ()))
 
 
 def _feature_warnings(
@@ -260,31 +229,12 @@ def _tensors(
 
 
 def _calibration(
-    recipe: Recipe,
-    sets: Sets | None,
-    representative: Sample,
-    tensors: Sequence[NDArray[Any]],
-    method: str,
-) -> dict[str, Any] | None:
-    if not recipe.calibrated:
-        return None
-    images = representative.images
-    if sets is None or not images:
-        return {"method": method, "n": len(tensors), "on": "an even grid over the range"}
-    found = {
-        "method": method,
-        "n": len(images),
-        "positives": sum(p.image.label for p in images),
-        **images_record(images),
-    }
-    if sets.listed is not None:
-        return {**found, "on": "a list of representative images"}
-    return {
-        **found,
-        "on": "a stratified sample of representative images",
-        "seed": sets.seed,
-        "duplicates": representative.duplicates,
-    }
+    contract: AnyContract, sets: Sets | None, sample: Sample, inputs: int, method: str
+) -> dict[str, Any]:
+    if sets is None or not sample.images:
+        return grid_record(method, inputs)
+    seed = None if sets.listed is not None else sets.seed
+    return images_calibration(image_contract(contract), method, sample, seed)
 
 
 def _compared(

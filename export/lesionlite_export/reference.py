@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from lesionlite_export.progress import Reporter
 from lesionlite_export.recorded import RecordedScores, is_recorded, recorded_outcomes
 from lesionlite_export.recorded_reading import read_recorded
 from lesionlite_export.representative import ImageTensor
-from lesionlite_export.source import Source, chunks_of, load_source, name_of
+from lesionlite_export.source import Source, carries_contract, chunks_of, load_source, name_of
+from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import image_contract
 from lesionlite_runtime.door import DeviceModel
-from lesionlite_runtime.errors import LesionliteError, UnusableInput
+from lesionlite_runtime.draft import draft_of_json, read_draft
+from lesionlite_runtime.errors import LesionliteError, UnusableInput, UsageError
 from lesionlite_runtime.image_model import ImageModel
 
 Reference = Source | RecordedScores
@@ -28,13 +31,30 @@ Outcome = NDArray[np.float64] | LesionliteError
 """The outputs for an image, float64 ``[units]``, or why there are none."""
 
 
-def load_reference(path: str | os.PathLike[str]) -> Reference:
+def load_reference(
+    path: str | os.PathLike[str],
+    tflite: str | os.PathLike[str] | None = None,
+    draft_path: Path | None = None,
+    *,
+    allow_code: bool = False,
+) -> Reference:
     """The model or the recorded scores at ``path``, by the ending of its name.
 
+    A model without a contract is taken by the draft at ``draft_path``, or else by the one that
+    stands in the contract of the file ``tflite`` that it is compared with.
+
     Raises:
-        UnusableInput: see `load_source` and `read_recorded`.
+        MissingHere, UnusableInput, UsageError: see `load_source`, `read_draft`, `read_recorded`.
     """
-    return read_recorded(path) if is_recorded(path) else load_source(path)
+    if is_recorded(path):
+        if draft_path is not None:
+            raise UsageError("recorded scores need no draft", "leave out --contract", path)
+        return read_recorded(path)
+    draft = None if draft_path is None else read_draft(draft_path)
+    if draft is None and tflite is not None and not carries_contract(Path(path)):
+        stated = read_contract(tflite).provenance.draft
+        draft = None if stated is None else draft_of_json(stated, os.fspath(tflite))
+    return load_source(path, draft, allow_code=allow_code)
 
 
 def reference_outcomes(

@@ -12,6 +12,7 @@ from typing import Any
 from lesionlite_export.saved_model import GRAPH_FILE
 from lesionlite_runtime.errors import UnusableInput
 
+InputOf = Callable[[Iterable[Any]], Any]
 INPUT_TYPES = ("float32", "float16", "uint8")
 CHECKPOINT = "variables/variables"
 
@@ -65,13 +66,20 @@ def load_graph(data: bytes) -> Any:
             ) from error
 
 
-def find_endpoint(module: Any) -> Endpoint:
+def find_endpoint(module: Any, input_of: InputOf | None = None) -> Endpoint:
     """What to call of a loaded SavedModel: itself, or its signature ``serving_default``.
 
+    Args:
+        module: as `load_graph` makes it.
+        input_of: which of the specs that it takes is its input; by default the first one, which
+            must be a batch of RGB images.
+
     Raises:
-        UnusableInput: when it has neither, or takes anything but batches of RGB images.
+        UnusableInput: when it has neither, or ``input_of`` finds no input.
     """
     import tensorflow as tf
+
+    input_of = input_of or _single_image
 
     if callable(module):
         function = module.__call__
@@ -81,7 +89,7 @@ def find_endpoint(module: Any) -> Endpoint:
         def call(x: Any, training: bool) -> Any:
             return module(x, training=training) if takes_training else module(x)
 
-        spec = _single_image(
+        spec = input_of(
             spec for f in functions[:1] for spec in tf.nest.flatten(f.structured_input_signature[0])
         )
         can_train = takes_training and _has_training(function, spec)
@@ -94,7 +102,7 @@ def find_endpoint(module: Any) -> Endpoint:
         )
     ((name, spec),) = _single_input(signature.structured_input_signature[1])
     return Endpoint(
-        lambda x, _training: signature(**{name: x}), _single_image([spec]), False, (signature,)
+        lambda x, _training: signature(**{name: x}), input_of([spec]), False, (signature,)
     )
 
 

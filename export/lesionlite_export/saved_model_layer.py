@@ -85,7 +85,7 @@ class SavedModelLayer(keras.layers.Layer):  # type: ignore[misc]
         self.fixed_size = side is not None
         self.size = _checked_size(side, size)
         with keras.name_scope(self.name, caller=self):
-            self._variables_of_graph = list(_wrapped(self._module, self._endpoint.functions))
+            self._variables_of_graph = list(wrapped(self._module, self._endpoint.functions))
         self.feature_size = feature_size or self._measured_feature_size()
         if "trainable" not in kwargs:
             self.trainable = self.can_train
@@ -103,7 +103,7 @@ class SavedModelLayer(keras.layers.Layer):  # type: ignore[misc]
         packed = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
         try:
             layer = cls(packed, size=size, name=name)
-            layer._restore(folder)
+            restore_variables(layer._module, folder)
         except (UnusableInput, UsageError) as error:
             raise type(error)(error.problem, error.remedy, folder) from error
         return layer
@@ -145,18 +145,24 @@ class SavedModelLayer(keras.layers.Layer):  # type: ignore[misc]
             ) from error
         return int(features.shape[1])
 
-    def _restore(self, folder: Path) -> None:
-        import tensorflow as tf
 
-        checkpoint = tf.train.Checkpoint(root=self._module)
-        try:
-            status = checkpoint.read(str(folder / CHECKPOINT))
-            status.assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
-            raise UnusableInput(
-                "the variables of this SavedModel are missing or damaged",
-                "copy or download it anew",
-            ) from error
+def restore_variables(module: Any, folder: Path) -> None:
+    """Give a loaded graph the values of its variables that lie in ``folder``.
+
+    Raises:
+        UnusableInput: when they are missing or damaged.
+    """
+    import tensorflow as tf
+
+    checkpoint = tf.train.Checkpoint(root=module)
+    try:
+        status = checkpoint.read(str(folder / CHECKPOINT))
+        status.assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise UnusableInput(
+            "the variables of this SavedModel are missing or damaged",
+            "copy or download it anew",
+        ) from error
 
 
 def _unpacked(graph: str) -> bytes:
@@ -184,7 +190,7 @@ def _checked_size(side: int | None, size: int | None) -> int:
     return chosen
 
 
-def _wrapped(module: Any, functions: Iterable[Any]) -> Iterator[Any]:
+def wrapped(module: Any, functions: Iterable[Any]) -> Iterator[Any]:
     """Keras variables that share the storage of the graph's, which are set to zero."""
     import tensorflow as tf
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lesionlite_runtime.contract import AnyContract, RegressionContract
 from lesionlite_runtime.door import DeviceModel, open_model
 from lesionlite_runtime.errors import UnusableInput
+from lesionlite_runtime.graph import Graph
 from lesionlite_runtime.image_model import ImageModel
 from lesionlite_runtime.interpreter import open_backend
 
@@ -52,16 +53,25 @@ def refuse_quantized(model: TfliteModel) -> None:
     Raises:
         UnusableInput: when it is one.
     """
-    narrow = sum(
-        tensor.dtype in _NARROW and (bool(tensor.scales) or tensor.is_constant)
-        for tensor in model.opened.graph.tensors
-    )
+    narrow = _narrow(model.opened.graph)
     if narrow:
         raise UnusableInput(
             f"this file is quantized already ({narrow} of its tensors are)",
             "export from the float32 file or the .keras that it was made from",
             model.path,
         )
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a graph's weights or activations are no float32 any more."""
+    return _narrow(graph) > 0
+
+
+def _narrow(graph: Graph) -> int:
+    return sum(
+        tensor.dtype in _NARROW and (bool(tensor.scales) or tensor.is_constant)
+        for tensor in graph.tensors
+    )
 
 
 def tflite_outputs(

@@ -37,7 +37,7 @@ from lesionlite_runtime.soundness import check_sound
 ATTACHED_SCHEMA = "lesionlite.attached/1"
 PIXELS = (0, 255)
 TYPES = ("uint8", "int8", "float32")
-IN_THE_NETWORK = "put that right in the network, and convert it anew"
+BY_EXPORT = "make a file of it with `lesionlite export --recipe float32 --contract`"
 ANEW = "convert it anew, with TensorFlow 2.16 or later and a batch of 1"
 
 
@@ -125,7 +125,7 @@ def _graph(flatbuffer: bytes, file: str) -> tuple[Graph, bytes]:
     except Malformed as error:
         raise UnusableInput(
             f"the runtime does not serve this model ({error})",
-            ANEW,
+            f"{BY_EXPORT} if it is in float32, or else {ANEW}",
             file,
         ) from error
     for side, named in (("inputs", graph.inputs), ("outputs", graph.outputs)):
@@ -161,7 +161,7 @@ def _of_images(
     _check_tensor("gives", given, (1, units), file)
     if draft.output.values not in (SIGMOID, SOFTMAX):
         raise UnusableInput(
-            f"it gives {draft.output.values}, and the runtime takes scores", IN_THE_NETWORK, file
+            f"it gives {draft.output.values}, and the runtime takes scores", BY_EXPORT, file
         )
     pixels = replace(
         contract.input,
@@ -177,7 +177,7 @@ def _of_images(
         if draft.output.labels[-1] != contract.output.score_of:
             raise UnusableInput(
                 f"its score is of {draft.output.labels[-1]}, not of {contract.output.score_of}",
-                IN_THE_NETWORK,
+                BY_EXPORT,
                 file,
             )
         output = replace(contract.output, name=result, units=2 if units == 2 else None)
@@ -211,7 +211,7 @@ def _range(image: DraftImage, taken: TensorInfo, file: str) -> tuple[float, floa
     if ends is None:
         raise UnusableInput(
             "its channels are scaled in different ways, and the runtime scales all alike",
-            IN_THE_NETWORK,
+            BY_EXPORT,
             file,
         )
     if taken.dtype == "float32" or taken.scales:

@@ -13,7 +13,9 @@ from pathlib import Path
 from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 
 MAX_MODEL_BYTES = 1 << 30
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_DISK_FAULTS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+}  # fmt: skip
 
 
 def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_MODEL_BYTES) -> bytes:

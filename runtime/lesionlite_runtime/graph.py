@@ -80,8 +80,13 @@ class Graph:
         return dict(sorted(Counter(operator.name for operator in self.operators).items()))
 
 
-def read_graph(flatbuffer: bytes) -> Graph:
+def read_graph(flatbuffer: bytes, *, unsigned: bool = False) -> Graph:
     """The graph in ``flatbuffer``; every offset, index and length in it is checked.
+
+    Args:
+        flatbuffer: its bytes.
+        unsigned: take a model without a signature as well; its inputs and outputs then have the
+            names of their tensors.
 
     Raises:
         Malformed: when the bytes are no well-formed TFLite model with one subgraph and one
@@ -104,7 +109,10 @@ def read_graph(flatbuffer: bytes) -> Graph:
     sides = subgraph.numbers(1, "i"), subgraph.numbers(2, "i")
     for index in (*sides[0], *sides[1]):
         _check_index(index, len(tensors))
-    inputs, outputs = _signature(model, *sides)
+    if unsigned and not model.tables(7):
+        inputs, outputs = ({tensors[index].name: index for index in side} for side in sides)
+    else:
+        inputs, outputs = _signature(model, *sides)
     return Graph(tensors, operators, inputs, outputs)
 
 

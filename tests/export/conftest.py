@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import KerasModel, load_keras, save_keras
 from lesionlite_export.manifest import read_isic_split
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage, prepare
+from lesionlite_export.sets import Sets
 from lesionlite_runtime.container import split_members
 from lesionlite_runtime.contract import ClassifierContract, RegressionContract
 from lesionlite_runtime.contract_fields import (

@@ -148,7 +148,8 @@ def test_wrong_usage_is_exit_code_2(
     cases: list[tuple[tuple[object, ...], str]] = [
         (("--recipe", "int9", "--data", small_drawn, *new), "there is no recipe 'int9'; pass int8"),
         (("--limits", "flips=1", "--data", small_drawn, *new), "there is no limit 'flips'; pass"),
-        (("--label", "nevus=2", "--data", small_drawn, *new), "is not of the form CLASS=0"),
+        (("--label", "nevus=2", "--data", small_drawn, *new), "nevus has the label 2, not 0 or 1"),
+        (("--label", "nevus=no", "--data", small_drawn, *new), "is not of the form CLASS=0"),
         (
             ("--label", "nevus=0", "--label", "nevus=1", "--data", small_drawn, *new),
             "--label gives nevus twice",

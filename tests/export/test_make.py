@@ -17,8 +17,9 @@ from lesionlite_export.file_contract import file_contract
 from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_export.make import Form, check_form, make_tflite
 from lesionlite_export.parity import ScoreParity
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
+from lesionlite_export.sets import Sets
 from lesionlite_export.source import Source, load_source
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.cli import main

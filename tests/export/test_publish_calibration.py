@@ -12,10 +12,11 @@ import pytest
 from lesionlite_export.drawn import write_drawn_dataset
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage, prepare
 from lesionlite_export.seen import known_sets, seen_images
+from lesionlite_export.sets import Sets
 from lesionlite_runtime.contract import image_contract
 from lesionlite_runtime.errors import UnusableInput, UsageError
 

@@ -16,8 +16,9 @@ from lesionlite_export.keras_model import KerasModel, load_keras, save_keras
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.progress import Silent
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 from lesionlite_export.verification import prepare_all, verify_model
 from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_runtime import Classifier

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from lesionlite_export.keras_model import load_keras, save_keras
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.manifest import read_isic_split
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.recorded_writing import reference_lines
 from lesionlite_export.reference import load_reference
+from lesionlite_export.sets import Sets
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_export.verification_result import Verification

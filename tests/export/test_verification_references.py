@@ -13,11 +13,12 @@ import pytest
 
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.parity import ScoreParity
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.recorded_reading import read_recorded
 from lesionlite_export.recorded_writing import reference_lines
 from lesionlite_export.reference import load_reference
+from lesionlite_export.sets import Sets
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.classifier import Classifier

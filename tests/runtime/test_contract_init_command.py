@@ -46,7 +46,7 @@ def test_options_alone_make_a_draft(run: Run, tmp_path: Path) -> None:
     )
     assert text.splitlines() == [
         f"written    {out}, the draft of a binary_classification",
-        f"next       lesionlite contract attach MODEL.tflite --contract {out} --out model.tflite",
+        f"next       lesionlite export MODEL --contract {out} --data FOLDER --out model.tflite",
     ]
 
 

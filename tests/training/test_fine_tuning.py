@@ -15,9 +15,10 @@ import pytest
 from lesionlite_export.keras_model import keras_outputs, load_keras, network_sha256
 from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.progress import Silent
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import PreparedImage
+from lesionlite_export.sets import Sets
 from lesionlite_export.statistics import auc
 from lesionlite_export.verification import verify_model
 from lesionlite_export.views import views_network, with_views

@@ -16,18 +16,20 @@ import pytest
 
 from lesionlite_export.comparison import compare_images
 from lesionlite_export.drawn import write_drawn_dataset
+from lesionlite_export.hub_cache import cache_place
 from lesionlite_export.keras_model import keras_outputs, load_keras, save_keras
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.parity import ScoreParity
 from lesionlite_export.progress import Silent
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe
+from lesionlite_export.sets import Sets
 from lesionlite_export.verification import prepare_all
 from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.backbones.saved_models import INCEPTION_V3_URL
 from lesionlite_training.configuration import Settings
-from lesionlite_training.hub import cache_place, is_handle, resolve_handle
+from lesionlite_training.hub import is_handle, resolve_handle
 from lesionlite_training.lesion import Trained, train_lesion
 
 from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)

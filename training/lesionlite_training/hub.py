@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
-import tempfile
 from pathlib import Path
 
+from lesionlite_export.hub_cache import CACHE_VARIABLE, cache_place, is_url
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
-
-CACHE_VARIABLE = "TFHUB_CACHE_DIR"
-_URL = "https://"
+from lesionlite_runtime.errors import MissingHere, UnusableInput
 
 
 def is_handle(text: str) -> bool:
@@ -20,28 +16,6 @@ def is_handle(text: str) -> bool:
     if text.endswith(".keras") or "/" in text or os.sep in text:
         return True
     return bool(text) and Path(text).is_dir()
-
-
-def is_url(handle: str) -> bool:
-    """Whether ``handle`` is a URL rather than a path.
-
-    Raises:
-        UsageError: for a URL that is not https.
-    """
-    if "://" in handle and not handle.startswith(_URL):
-        raise UsageError(f"{handle} is no https URL", "pass an https URL, or the path of a folder")
-    return handle.startswith(_URL)
-
-
-def cache_place(url: str) -> Path:
-    """Where TensorFlow Hub keeps the SavedModel of ``url``, whether it is there or not.
-
-    The folder is named by the SHA-1 of the URL, in ``$TFHUB_CACHE_DIR``, or in ``tfhub_modules`` of
-    the folder for temporary files. (https://www.tensorflow.org/hub/caching)
-    """
-    named = os.environ.get(CACHE_VARIABLE)
-    base = Path(named) if named else Path(tempfile.gettempdir(), "tfhub_modules")
-    return base / hashlib.sha1(url.encode("utf-8"), usedforsecurity=False).hexdigest()
 
 
 def resolve_handle(handle: str) -> Path:

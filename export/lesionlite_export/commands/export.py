@@ -10,6 +10,8 @@ import click
 
 from lesionlite_export.calibration import DEFAULT_METHOD, METHODS
 from lesionlite_export.commands.options import (
+    allow_code_option,
+    contract_option,
     force_option,
     label_option,
     limits_option,
@@ -19,12 +21,13 @@ from lesionlite_export.commands.options import (
 )
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.make import INPUTS, Form
-from lesionlite_export.manifest import read_isic_split, read_manifest
+from lesionlite_export.manifest import checked_classes, read_isic_split, read_manifest
 from lesionlite_export.progress import reporter
-from lesionlite_export.publish import Exported, Sets, export_model
+from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe, recipe_names
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.representative import DEFAULT_SIZE
+from lesionlite_export.sets import Sets
 from lesionlite_export.source import Source, load_source
 from lesionlite_export.tflite_model import TfliteModel
 from lesionlite_export.views import with_views
@@ -32,6 +35,7 @@ from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
 from lesionlite_runtime.contract import RegressionContract
 from lesionlite_runtime.contract_checks import VIEWS
+from lesionlite_runtime.draft import read_draft
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 
 EXPORT_SCHEMA = "lesionlite.export/1"
@@ -95,6 +99,13 @@ EXPORT_SCHEMA = "lesionlite.export/1"
 )
 @label_option
 @limits_option
+@contract_option
+@allow_code_option
+@click.option(
+    "--trust-contract",
+    is_flag=True,
+    help="With --contract: warn, and do not refuse, where the images speak against it.",
+)
 @click.option("--no-proof", is_flag=True, help="For trials: the file then says it is unproved.")
 @seed_option
 @force_option
@@ -116,6 +127,9 @@ def command(
     min_runtime: str | None,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
+    draft_path: Path | None,
+    allow_code: bool,
+    trust_contract: bool,
     no_proof: bool,
     seed: int,
     force: bool,
@@ -128,7 +142,8 @@ def command(
     returns an integer), and carries its contract. Representative images calibrate int8; proof
     images are those that both models are compared on. Outside the limits nothing is left at the
     output path, and the exit code is 3. MODEL may also be a float32 .tflite: no TensorFlow is
-    needed then.
+    needed then; and with --contract a .keras, .h5, .tflite or SavedModel that lesionlite did not
+    make.
 
     Example: lesionlite export model.keras --recipe int8 --data isic2017 --out model.int8.tflite
     """
@@ -139,7 +154,8 @@ def command(
         raise UsageError("--data stands for both sets", "leave out --representative and --proof")
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        source = load_source(model)
+        draft = None if draft_path is None else read_draft(draft_path)
+        source = load_source(model, draft, allow_code=allow_code)
         if views != "1":
             source = _with_views(source, int(views))
     contract, sets = source.contract, None
@@ -148,7 +164,9 @@ def command(
         sets = (
             _manifest_sets(representative, None if no_proof else proof, len(contract.output.labels))
             if data is None
-            else _folder_sets(data, classes, not no_proof)
+            else _folder_sets(
+                data, checked_classes(classes, len(contract.output.labels)), not no_proof
+            )
         )
     if sets is not None:
         sets = replace(sets, size=representative_size, seed=seed, listed=listed)
@@ -162,6 +180,7 @@ def command(
         prove=not no_proof,
         method=method,
         min_runtime=min_runtime,
+        trust_contract=trust_contract,
         force=force,
         report=report,
     )

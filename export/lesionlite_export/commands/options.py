@@ -22,7 +22,17 @@ label_option = click.option(
     "labels",
     metavar="CLASS=0|1",
     multiple=True,
-    help="Label of a class folder. By default the classes are those of the model's contract.",
+    help="Label of a class folder, by its index. By default the classes are those of the model's "
+    "contract.",
+)
+contract_option = click.option(
+    "--contract",
+    "draft_path",
+    type=click.Path(path_type=Path),
+    help="Draft of the contract of a model that lesionlite did not train (docs/bring-your-own.md).",
+)
+allow_code_option = click.option(
+    "--allow-code", is_flag=True, help="Run the code of Lambda layers in MODEL: it may do anything."
 )
 force_option = click.option("--force", is_flag=True, help="Overwrite what lies at the output path.")
 seed_option = click.option(
@@ -32,7 +42,7 @@ path_type = click.Path(path_type=Path)
 
 
 def parse_labels(texts: tuple[str, ...]) -> Mapping[str, int]:
-    """The label map of ``CLASS=0`` and ``CLASS=1`` texts.
+    """The label map of texts such as ``CLASS=0`` and ``CLASS=1``.
 
     Raises:
         UsageError: when a text is not of that form, or a class stands there twice.
@@ -40,7 +50,7 @@ def parse_labels(texts: tuple[str, ...]) -> Mapping[str, int]:
     labels: dict[str, int] = {}
     for text in texts:
         name, _, label = text.rpartition("=")
-        if not name or label not in ("0", "1"):
+        if not name or not (label.isascii() and label.isdecimal()):
             raise UsageError(f"--label {text} is not of the form CLASS=0 or CLASS=1", "correct it")
         if name in labels:
             raise UsageError(f"--label gives {name} twice", "leave one out")

@@ -9,6 +9,8 @@ import click
 
 from lesionlite_export.commands.layers import LayerOptions, layer_options
 from lesionlite_export.commands.options import (
+    allow_code_option,
+    contract_option,
     force_option,
     label_option,
     limits_option,
@@ -76,6 +78,8 @@ from lesionlite_runtime.files import check_output_path, write_whole
     help="Write a conformance kit to that folder, for `lesionlite conform`: drawn images, and with "
     "--data some of those. Without --data nothing else is done.",
 )
+@contract_option
+@allow_code_option
 @label_option
 @limits_option
 @backend_option
@@ -95,6 +99,8 @@ def command(
     training: Path | None,
     allow_training_images: bool,
     record: Path | None,
+    draft_path: Path | None,
+    allow_code: bool,
     labels: tuple[str, ...],
     limits: tuple[str, ...],
     backend: str | None,
@@ -126,6 +132,8 @@ def command(
             tflite,
             data,
             matrix,
+            draft_path=draft_path,
+            allow_code=allow_code,
             classes=label_map or None,
             limits=in_force,
             csv_path=csv_path,
@@ -136,7 +144,7 @@ def command(
         return
     report = reporter(quiet)
     with report.phase("Loading the reference"):
-        loaded = load_reference(reference)
+        loaded = load_reference(reference, tflite, draft_path, allow_code=allow_code)
     if record is not None and data is None:
         for line in _record(loaded, tflite, record, (), force, report, as_json):
             click.echo(line)

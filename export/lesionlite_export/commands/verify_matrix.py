@@ -15,7 +15,8 @@ from lesionlite_export.matrix.rendering import matrix_lines
 from lesionlite_export.matrix.rows import PYTHON_VARIABLES, VARIANTS, parse_pythons
 from lesionlite_export.matrix.tolerances import WORDS, parse_tolerances
 from lesionlite_export.progress import reporter
-from lesionlite_export.source import load_source
+from lesionlite_export.recorded import RecordedScores
+from lesionlite_export.reference import load_reference
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
 from lesionlite_runtime.files import write_whole
@@ -121,6 +122,8 @@ def verify_matrix(
     data: Path | None,
     options: MatrixOptions,
     *,
+    draft_path: Path | None,
+    allow_code: bool,
     classes: Mapping[str, int] | None,
     limits: Mapping[str, float | None],
     csv_path: Path | None,
@@ -131,7 +134,8 @@ def verify_matrix(
     """Run the matrix and render it; see the options of the command for the arguments."""
     report = reporter(quiet)
     with report.phase("Loading the model"):
-        source = load_source(model)
+        source = load_reference(model, tflite, draft_path, allow_code=allow_code)
+    assert not isinstance(source, RecordedScores)  # refused by the command
     matrix = run_matrix(
         source, tflite, data, options, classes=classes, limits=limits, report=report
     )

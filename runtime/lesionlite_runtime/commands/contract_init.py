@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lesionlite_runtime.answers import Question
+from lesionlite_runtime.draft import AnyDraft
 from lesionlite_runtime.draft_fields import VALUES
 from lesionlite_runtime.errors import printable
 from lesionlite_runtime.files import check_output_path, write_whole
@@ -52,8 +53,8 @@ def _answer_options(command: Callable[..., None]) -> Callable[..., None]:
 def command(model: Path | None, out: Path, ask: bool | None, force: bool, **given: Any) -> None:
     """Ask the few questions that make the draft of a contract.
 
-    A draft says what only the maker of a model knows; `lesionlite contract attach` makes the
-    contract of it, in a .tflite. MODEL is a .keras, .h5 or .tflite
+    A draft says what only the maker of a model knows; `lesionlite export MODEL --contract DRAFT`
+    and `lesionlite contract attach` make the contract of it. MODEL is a .keras, .h5 or .tflite
     file or the folder of a SavedModel: what it says of itself is not asked. Every answer may be
     given as an option.
 
@@ -73,7 +74,7 @@ def command(model: Path | None, out: Path, ask: bool | None, force: bool, **give
     draft = interview(answers, facts, _ask if asked else None, name)
     write_whole(out, draft.to_bytes(), force)
     click.echo(f"{'written':<11}{printable(str(out))}, the draft of a {draft.task}")
-    click.echo(f"{'next':<11}{_next(model, out)}")
+    click.echo(f"{'next':<11}{_next(draft, model, out)}")
 
 
 def _ask(question: Question, problem: str) -> str:
@@ -97,6 +98,7 @@ def _facts_text(model: Path, facts: ModelFacts) -> str:
     return printable(f"{model}, {facts.kind}: {said}")
 
 
-def _next(model: Path | None, out: Path) -> str:
-    file = "MODEL.tflite" if model is None or model.suffix != ".tflite" else str(model)
-    return printable(f"lesionlite contract attach {file} --contract {out} --out model.tflite")
+def _next(draft: AnyDraft, model: Path | None, out: Path) -> str:
+    data = "" if draft.task == "regression" else " --data FOLDER"
+    file = "MODEL" if model is None else str(model)
+    return printable(f"lesionlite export {file} --contract {out}{data} --out model.tflite")

@@ -20,9 +20,10 @@ from lesionlite_export.matrix.measure import SAMPLE, MatrixOptions, run_matrix, 
 from lesionlite_export.matrix.process import CRASHED, DONE, INVALID, MISSING
 from lesionlite_export.matrix.result import Matrix
 from lesionlite_export.matrix.rows import PYTHON_VARIABLES, rows_of
-from lesionlite_export.publish import Sets, export_model
+from lesionlite_export.publish import export_model
 from lesionlite_export.recipe import load_recipe, recipe_names
 from lesionlite_export.representative import PreparedImage
+from lesionlite_export.sets import Sets
 from lesionlite_export.source import load_source
 from lesionlite_runtime.errors import MissingHere, UnusableInput, UsageError
 

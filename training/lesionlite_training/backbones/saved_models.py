@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lesionlite_export.hub_cache import is_url
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.saved_model import saved_model_sha256
 from lesionlite_runtime.errors import UnusableInput, UsageError
@@ -20,7 +21,7 @@ from lesionlite_training.backbones import (
     register,
     scaling,
 )
-from lesionlite_training.hub import is_url, resolve_handle
+from lesionlite_training.hub import resolve_handle
 
 if TYPE_CHECKING:
     import keras
