@@ -2,9 +2,10 @@
 
     python benchmarks/recipes.py samples/lesion.keras --data isic2017 --write docs/recipes.md
 
-Prints Markdown, and with --write puts it between the markers of that page. Flips, AUC and errors
-are against the Keras model, in LiteRT; milliseconds are the median of 50 invokes with one thread.
-Seconds and memory are of making the file, in a process each.
+--recipes leaves out the routes that are no recipe. Prints Markdown, and with --write puts it
+between the markers of that page that name the model. Flips, AUC and errors are against the Keras
+model, in LiteRT; milliseconds are the median of 50 invokes with one thread. Seconds and memory are
+of making the file, in a process each.
 """
 
 from __future__ import annotations
@@ -119,21 +120,26 @@ HEAD = (
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="ISIC layout.")
 @click.option("--size", default=200, show_default=True, help="Representative images.")
+@click.option("--recipes", is_flag=True, help="The recipes alone, and no other route.")
 @write_option
 @click.option("--route", type=int, help="Only this route, as JSON (what the table calls).")
-def main(model: Path, data: Path, size: int, write: Path | None, route: int | None) -> None:
+def main(
+    model: Path, data: Path, size: int, recipes: bool, write: Path | None, route: int | None
+) -> None:
     """Print the recipe table for MODEL, a .keras, on the images of --data."""
     if route is not None:
         click.echo(json.dumps(_measure(model, data, size, list(ROUTES.values())[route])))
         return
-    table = markdown_table(HEAD, _rows(model, data, size))
+    table = markdown_table(HEAD, _rows(model, data, size, recipes))
     click.echo(table)
     if write is not None:
-        put(write, __file__, table)
+        put(write, __file__, table, model.stem)
 
 
-def _rows(model: Path, data: Path, size: int) -> Iterator[Sequence[str]]:
+def _rows(model: Path, data: Path, size: int, recipes: bool) -> Iterator[Sequence[str]]:
     for number, name in enumerate(ROUTES):
+        if recipes and "recipe " not in name:
+            continue
         command = [sys.executable, __file__, str(model), "--data", str(data), "--size", str(size)]
         done = subprocess.run(
             [*command, "--route", str(number)], capture_output=True, text=True, check=False

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lesionlite_runtime.classifier import SHIPPED
+
 ROOT = Path(__file__).parents[1]
 ABSENT = ("tensorflow", "pandas", "scipy", "scikit-learn", "keras", "rich")
 NO_INDEX = (
@@ -69,7 +71,7 @@ def test_the_wheel_holds_the_three_packages_and_no_tests(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     packages = {"lesionlite_runtime", "lesionlite_export", "lesionlite_training"}
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
-    assert "lesionlite_runtime/models/lesion.int8.tflite" in names
+    assert {f"lesionlite_runtime/{path}" for path in SHIPPED.values()} <= set(names)
     for package in packages:
         assert f"{package}/py.typed" in names
     assert any(name.startswith("lesionlite_export/recipes/") for name in names)

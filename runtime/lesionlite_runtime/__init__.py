@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lesionlite_runtime.classifier import Classifier
+    from lesionlite_runtime.classifier import Classifier, shipped_model
     from lesionlite_runtime.container import read_contract
     from lesionlite_runtime.contract import Contract
     from lesionlite_runtime.errors import LesionliteError
@@ -27,6 +27,7 @@ _HOMES = {
     "Regressor": "regressor",
     "Result": "result",
     "read_contract": "container",
+    "shipped_model": "classifier",
 }
 __all__ = [
     "Classifier",
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "__version__",
     "read_contract",
+    "shipped_model",
 ]
 
 

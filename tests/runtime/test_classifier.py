@@ -19,11 +19,11 @@ from lesionlite_runtime.interpreter import BACKENDS, installed_backends
 from lesionlite_runtime.result import Failure, Result
 
 DECISIONS = {
-    "synthetic_melanoma_000.jpg": (0.229, "refer"),
-    "synthetic_melanoma_001.jpg": (0.224, "refer"),
-    "synthetic_nevus_000.jpg": (0.017, "no_referral"),
-    "synthetic_nevus_001.jpg": (0.009, "no_referral"),
-    "synthetic_seborrheic_keratosis_001.jpg": (0.434, "refer"),
+    "synthetic_melanoma_000.jpg": (0.271, "refer"),
+    "synthetic_melanoma_001.jpg": (0.732, "refer"),
+    "synthetic_nevus_000.jpg": (0.048, "no_referral"),
+    "synthetic_nevus_001.jpg": (0.040, "no_referral"),
+    "synthetic_seborrheic_keratosis_000.jpg": (0.039, "no_referral"),
 }
 
 

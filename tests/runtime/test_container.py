@@ -290,4 +290,4 @@ def test_writing_the_shipped_file_again_gives_the_same_bytes(shipped_model: Path
     data = shipped_model.read_bytes()
     flatbuffer, members = split_members(data)
     contract = container.contract_of(members, None)
-    assert append_members(flatbuffer, {CONTRACT_MEMBER: contract.to_bytes()}) == data
+    assert append_members(flatbuffer, {**members, CONTRACT_MEMBER: contract.to_bytes()}) == data

@@ -59,6 +59,12 @@ def test_every_value_of_the_contract_is_shown(inspect: Run, shipped_model: Path)
 
     lines = {line.strip() for line in out.splitlines()}
     for key, item in leaves(inspection(shipped_model)["contract"]):
+        if key == "table":  # a line each, see below
+            continue
+        if key == "image_prefixes":
+            shown = f"{item[:39]}... ({len(item) + 2} characters, see --json)"
+            assert f'{key}: "{shown}' in lines
+            continue
         assert f"{key}: {json.dumps(item, ensure_ascii=False)}" in lines
 
 
