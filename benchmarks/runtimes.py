@@ -17,10 +17,10 @@ from pages import markdown_table, put, write_option
 from lesionlite_export.accelerators import AcceleratorReport, accelerator_report
 from lesionlite_export.convert import wrapper
 from lesionlite_export.keras_model import KerasModel, load_keras
+from lesionlite_export.make import make_tflite
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.minimum_runtime import MinimumRuntime, minimum_runtime
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_export.publish import make_tflite
 from lesionlite_export.recipe import load_recipe
 from lesionlite_export.representative import distinct_sample
 from lesionlite_runtime.contract import classifier_contract
