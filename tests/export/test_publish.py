@@ -20,7 +20,7 @@ import pytest
 
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.keras_model import KerasModel, keras_outputs, load_keras
-from lesionlite_export.manifest import LabelledImage, Manifest
+from lesionlite_export.manifest import LabelledImage, Manifest, read_isic_split
 from lesionlite_export.metadata import read_metadata
 from lesionlite_export.metadata_description import LABELS_MEMBER, float32_threshold
 from lesionlite_export.parity import ScoreParity, ValueParity
@@ -230,6 +230,28 @@ def test_the_list_names_what_calibrated_the_file(tiny_exported: Exported, small_
     assert calibration is not None
     assert calibration["n"] == 20
     assert calibration["positives"] == 8
+
+
+@pytest.mark.parametrize("recipe", ["int8", "float32"])
+def test_another_folder_and_relative_paths_give_the_same_bytes(
+    recipe: str,
+    tiny_path: Path,
+    small_drawn: Path,
+    small_sets: Sets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = export_tiny(load_keras(tiny_path), small_sets, tmp_path / "first.tflite", recipe)
+    elsewhere = tmp_path / "else where" / "deep"
+    shutil.copytree(small_drawn, elsewhere / "photos")
+    shutil.copy(tiny_path, elsewhere / "renamed.keras")
+    monkeypatch.chdir(elsewhere)
+    sets = Sets(*(read_isic_split(Path("photos"), split) for split in ("train", "valid")))
+    second = export_tiny(load_keras("renamed.keras"), sets, Path("second.tflite"), recipe)
+    assert second.path.read_bytes() == first.path.read_bytes()
+    if first.representative_list is not None:
+        assert second.representative_list is not None
+        assert second.representative_list.read_bytes() == first.representative_list.read_bytes()
 
 
 def test_the_sample_has_the_size_and_seed_that_were_asked_for(
