@@ -17,7 +17,7 @@ from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.minimum_runtime import minimum_runtime
 from lesionlite_export.noise import native_noise_logged
 from lesionlite_export.publish import export_model
-from lesionlite_export.recipe import load_recipe, recipe_names
+from lesionlite_export.recipe import image_recipe_names, load_recipe
 from lesionlite_export.sets import Sets
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.container import split_members
@@ -40,7 +40,7 @@ def write_exported_files(folder: Path) -> None:
     sets = Sets(read_isic_split(drawn, "train"), read_isic_split(drawn, "valid"))
     model = load_keras(ROOT / "samples" / "lesion.keras")
     scores: dict[str, dict[str, float]] = {}
-    for recipe in (n for n in recipe_names() if "image" in load_recipe(n).operators):
+    for recipe in image_recipe_names():
         path = folder / f"{recipe}.tflite"
         export_model(model, load_recipe(recipe), path, sets=sets, limits=LIMITS)
         classifier = Classifier(path, backend="litert")

@@ -86,6 +86,11 @@ def recipe_names() -> list[str]:
     return sorted(item.name.removesuffix(".json") for item in folder.iterdir())
 
 
+def image_recipe_names() -> list[str]:
+    """The names of those that are for image classifiers."""
+    return [name for name in recipe_names() if "image" in load_recipe(name).operators]
+
+
 def load_recipe(name: str) -> Recipe:
     """The recipe ``name``: one that ships, or the path of a JSON file.
 

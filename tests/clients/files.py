@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.clients.findings import real_scores
 from tests.exported_files import write_exported_files
 
 from lesionlite_export.drawn import write_drawn_dataset
@@ -26,7 +27,7 @@ from lesionlite_export.manifest import LabelledImage, read_isic_split
 from lesionlite_export.metadata import METADATA_NAME, read_metadata, with_metadata
 from lesionlite_export.metadata_description import LABELS_MEMBER
 from lesionlite_export.noise import native_noise_logged
-from lesionlite_export.recipe import recipe_names
+from lesionlite_export.recipe import image_recipe_names
 from lesionlite_runtime.container import append_members, split_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
@@ -53,11 +54,11 @@ def write_job(folder: Path) -> None:
     photos, kind = _photos(folder, exported)
     tensors = _tensors(photos)
     (folder / "pixels.bin").write_bytes(b"".join(tensor.tobytes() for tensor in tensors))
-    models = [_model(folder, name, exported / f"{name}.tflite") for name in recipe_names()]
+    models = [_model(folder, name, exported / f"{name}.tflite") for name in image_recipe_names()]
     models.append(_model(folder, "shipped int8", SHIPPED))
     models.append(_two_scores(folder))
     for model in models:
-        model["scores"] = _litert(folder / model["file"], tensors)
+        model["scores"] = real_scores(_litert(folder / model["file"], tensors), model)
     record_kit(SHIPPED, folder / "kit")
     shutil.copy(SHIPPED, folder / "kit.tflite")
     for side in ECHO_SIDES:
@@ -127,6 +128,7 @@ def _put(
     (folder / f"{file}.plain.tflite").write_bytes(plain)
     flatbuffer, members = split_members(data)
     metadata = read_metadata(flatbuffer)
+    level = contract.output.quantization
     (folder / f"{file}.metadata.json").write_text(json.dumps(metadata), "utf-8")
     return {
         "name": name,
@@ -135,6 +137,10 @@ def _put(
         "metadata": f"{file}.metadata.json",
         "threshold": contract.threshold.value,
         "score_of": contract.output.score_of,
+        "level": {
+            "scale": 1.0 if level is None else level.scale,
+            "zero_point": 0 if level is None else level.zero_point,
+        },
         "labels": members[LABELS_MEMBER].decode().splitlines(),
     }
 
@@ -184,7 +190,7 @@ def _at_threshold(folder: Path, scores: list[float]) -> dict[str, Any]:
 
 
 def _litert(path: Path, tensors: list[NDArray[np.uint8]]) -> list[float]:
-    """LiteRT's scores; of two scores, the last."""
+    """LiteRT's outputs; of two scores, the last."""
     with native_noise_logged():
         from ai_edge_litert.interpreter import Interpreter
 

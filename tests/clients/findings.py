@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 
+def real_scores(values: Sequence[float], model: dict[str, Any]) -> list[float]:
+    """The scores that the outputs ``values`` of a job's model stand for: levels, of `int8-full`."""
+    level = model["level"]
+    return [level["scale"] * (value - level["zero_point"]) for value in values]
+
+
 @dataclass(frozen=True)
 class Scores:
     """A client's scores of a model on the same resized pixels, against LiteRT's."""

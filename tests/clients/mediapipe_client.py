@@ -19,7 +19,7 @@ import mediapipe as mp
 import numpy as np
 from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
 from numpy.typing import NDArray
-from tests.clients.findings import Findings
+from tests.clients.findings import Findings, real_scores
 from tests.clients.mediapipe_pixels import judge_pixels
 from tests.clients.mediapipe_task import (
     CLIENT,
@@ -55,7 +55,9 @@ def _check_litert(
     findings: Findings, folder: Path, model: dict[str, Any], pixels: NDArray[np.uint8]
 ) -> None:
     """LiteRT passes over metadata and zip."""
-    with_it, without = (litert(folder / model[key], pixels) for key in ("file", "plain"))
+    with_it, without = (
+        real_scores(litert(folder / model[key], pixels), model) for key in ("file", "plain")
+    )
     findings.compare(LITERT, model["name"], (), with_it, without)
     same = with_it == without == model["scores"]
     findings.check(LITERT, f"{model['name']}: the same scores with metadata and without", same)

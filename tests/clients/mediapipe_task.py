@@ -56,7 +56,7 @@ def decisions(file: Path, pixels: NDArray[np.uint8], label: str, **options: Any)
 
 
 def litert(file: Path, pixels: NDArray[np.uint8]) -> list[float]:
-    """LiteRT's scores; of two scores, the last."""
+    """LiteRT's outputs; of two scores, the last."""
     interpreter = Interpreter(model_path=str(file), num_threads=1)
     runner = interpreter.get_signature_runner("serving_default")
     return [float(runner(image=image[np.newaxis])["score"][0, -1]) for image in pixels]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.clients.findings import Findings
+from tests.clients.findings import Findings, real_scores
 from tflite_runtime.interpreter import Interpreter
 
 CLIENT = "tflite-runtime"
@@ -28,7 +28,9 @@ def judge(folder: Path) -> Findings:
     for model in job["models"]:
         name = model["name"]
         try:
-            with_it, without = (scores(folder / model[key], pixels) for key in ("file", "plain"))
+            with_it, without = (
+                real_scores(scores(folder / model[key], pixels), model) for key in ("file", "plain")
+            )
         except (ValueError, RuntimeError) as error:
             findings.check(CLIENT, f"{name}: it loads", False, error)
             continue
@@ -41,7 +43,7 @@ def judge(folder: Path) -> Findings:
 
 
 def scores(file: Path, pixels: NDArray[np.uint8]) -> list[float]:
-    """The scores; of two scores, the last."""
+    """The outputs; of two scores, the last."""
     runner = Interpreter(model_path=str(file)).get_signature_runner("serving_default")
     return [float(runner(image=image[np.newaxis])["score"][0, -1]) for image in pixels]
 
