@@ -63,7 +63,7 @@ def correct_biases(
         UnusableInput: when the convolutions of the two files cannot be paired.
     """
     graph, quantized = read_graph(float32), read_graph(int8)
-    pairs = list(_pairs(graph, quantized))
+    pairs = list(convolution_pairs(graph, quantized))
     shared = Counter(quantized.tensors[q.inputs[2]].constant_offset for _, q in pairs)
     todo = [
         (f, q)
@@ -77,8 +77,8 @@ def correct_biases(
     means = _tap_means(float32, [f for f, _ in todo], tensors, input_name)
     corrected = bytearray(int8)
     for (f, q), mean in zip(todo, means, strict=True):
-        weights = _values(float32, graph.tensors[f.inputs[1]])
-        rounded = _values(int8, quantized.tensors[q.inputs[1]])
+        weights = constant_values(float32, graph.tensors[f.inputs[1]])
+        rounded = constant_values(int8, quantized.tensors[q.inputs[1]])
         bias = quantized.tensors[q.inputs[2]]
         steps = _shift(q.name, weights - rounded, mean) / np.array(bias.scales, np.float64)
         place = slice(bias.constant_offset, bias.constant_offset + bias.constant_bytes)
@@ -89,7 +89,14 @@ def correct_biases(
     return Correction(bytes(corrected), len(todo), len(pairs) - len(todo))
 
 
-def _pairs(graph: Graph, quantized: Graph) -> Iterator[tuple[OperatorInfo, OperatorInfo]]:
+def convolution_pairs(
+    graph: Graph, quantized: Graph
+) -> Iterator[tuple[OperatorInfo, OperatorInfo]]:
+    """Each convolution with a bias of the float graph, and the same one of the int8 graph.
+
+    Raises:
+        UnusableInput: when they cannot be paired.
+    """
     left = [o for o in graph.operators if o.name in CONVOLUTIONS]
     right = [o for o in quantized.operators if o.name in CONVOLUTIONS]
     shapes = [
@@ -186,7 +193,7 @@ def _shift(name: str, error: Array, mean: Array) -> Array:
     return np.asarray((error[0] * np.repeat(mean, multiplier, axis=2)).sum((0, 1)))
 
 
-def _values(tflite: bytes, tensor: TensorInfo) -> Array:
+def constant_values(tflite: bytes, tensor: TensorInfo) -> Array:
     """A constant's real values, float64, dequantized per channel where it is int8."""
     dtype = {"float32": "<f4", "int8": "i1"}[tensor.dtype]
     count = tensor.constant_bytes // np.dtype(dtype).itemsize

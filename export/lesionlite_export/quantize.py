@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite_export.bias_overflow import widen_steps
 from lesionlite_export.calibration import DEFAULT_METHOD, Ranges, calibrate
 from lesionlite_export.interface_edits import scaled_pixel_range
 from lesionlite_export.noise import native_noise_logged
@@ -112,7 +113,8 @@ def static_by_ranges(float32: bytes, left: Sequence[int], ranges: Ranges, bits: 
         from litert_quantizer import recipe
 
         base = recipe.static_wi8_ai8() if bits == 8 else recipe.static_wi8_ai16()
-        return _quantize(float32, base, left, ranges)
+        made = _quantize(float32, base, left, ranges)
+    return widen_steps(float32, made) if bits == 8 else made
 
 
 def _quantize(float32: bytes, base: Any, left: Sequence[int], ranges: Ranges | None) -> bytes:
