@@ -76,7 +76,7 @@ class Evaluation:
 
     @property
     def subject(self) -> str:
-        """What was measured, for people: ``model be1d2e889dee`` or ``scores of oof.csv``."""
+        """What was measured, for people: ``model 0a7dab976493`` or ``scores of oof.csv``."""
         return f"model {self.model}" if self.model else f"scores of {self.score_file}"
 
     def to_json(self) -> dict[str, Any]:
