@@ -9,11 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def real_scores(values: Sequence[float], model: dict[str, Any]) -> list[float]:
-    """The scores that the outputs ``values`` of a job's model stand for: levels, of `int8-full`."""
-    level = model["level"]
-    return [level["scale"] * (value - level["zero_point"]) for value in values]
+    """The scores that the outputs ``values`` of a job's model stand for: levels, of `int8-full`.
+
+    In float32, as clients compute them.
+    """
+    scale, zero_point = np.float32(model["level"]["scale"]), model["level"]["zero_point"]
+    return [float(scale * np.float32(value - zero_point)) for value in values]
 
 
 @dataclass(frozen=True)
