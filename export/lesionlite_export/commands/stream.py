@@ -1,4 +1,4 @@
-"""Options of a stream of images: ``--workers``, ``--journal``."""
+"""Options of a stream of images: ``--workers``, ``--journal``, ``--dask``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ _OPTIONS = (
         type=path_type,
         help="Keep what is finished there; the same command goes on from it after a kill.",
     ),
+    click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Read the images and run .tflite files on the Dask cluster of this scheduler, such as "
+        "tcp://HOST:8786, in place of --workers.",
+    ),
 )
 
 
@@ -38,9 +44,12 @@ def stream_options(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any,
         workers: int | None,
         journal: Path | None,
+        dask: str | None,
         **others: Any,
     ) -> None:
-        asked = StreamOptions(workers or usable_cores(), journal)
+        if workers is not None and dask is not None:
+            raise UsageError("--workers and --dask are two places to run", "pass one of them")
+        asked = StreamOptions(workers or usable_cores(), journal, dask)
         command(*args, stream=asked, **others)
 
     for option in reversed(_OPTIONS):
@@ -59,5 +68,6 @@ def check_stream(stream: StreamOptions, streams: bool, what: str) -> None:
     Raises:
         UsageError: when there is none.
     """
-    if not streams and stream.journal is not None:
-        raise UsageError(f"--journal keeps images' scores, and {what}", "leave it out")
+    for name, given in (("--journal", stream.journal), ("--dask", stream.dask)):
+        if given is not None and not streams:
+            raise UsageError(f"{name} is for scoring images, and {what}", "leave it out")

@@ -131,7 +131,8 @@ def command(
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
     layers.check(alone=matrix is None)
-    check_stream(stream, matrix is None and data is not None, "there are none to stream here")
+    streams = matrix is None and data is not None
+    check_stream(stream, streams, "--matrix does without it, as does a run without --data")
     _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
     if matrix is not None:
         verify_matrix(

@@ -14,10 +14,12 @@ class StreamOptions:
     Attributes:
         workers: processes that read the images and run the files; 1 for this one alone.
         journal: SQLite file that keeps what was finished, and that a second run goes on from.
+        dask: address of the scheduler of a Dask cluster, whose workers do it instead.
     """
 
     workers: int = 1
     journal: Path | None = None
+    dask: str | None = None
 
 
 def usable_cores() -> int:

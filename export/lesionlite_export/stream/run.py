@@ -113,7 +113,11 @@ def _looked(
     plan: Plan, chunks: Sequence[tuple[int, Sequence[LabelledImage]]], options: StreamOptions
 ) -> Generator[tuple[int, Found]]:
     workers = min(options.workers, len(chunks))
-    if workers > 1:
+    if options.dask is not None:
+        from lesionlite_export.stream.cluster import look_clustered
+
+        yield from look_clustered(plan, chunks, options.dask)
+    elif workers > 1:
         from lesionlite_export.stream.pool import look_pooled
 
         yield from look_pooled(plan, chunks, workers)

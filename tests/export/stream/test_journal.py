@@ -198,7 +198,7 @@ def test_the_command_takes_a_journal_for_images_alone(
     limits = ("--limits", "auc_difference=none", "--quiet", "--json", "--workers", "1")
     arguments = [str(tiny_path), str(tiny_exported.path), *limits, "--journal", str(journal)]
     assert main(["verify", *arguments]) == 2
-    assert "--journal keeps images' scores" in capsys.readouterr().err
+    assert "--journal is for scoring images, and" in capsys.readouterr().err
     assert not journal.exists()
     bodies = []
     for _ in range(2):

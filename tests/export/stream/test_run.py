@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,18 @@ import pytest
 from lesionlite_export.keras_model import KerasModel, keras_outputs
 from lesionlite_export.manifest import read_isic_split
 from lesionlite_export.parity import ScoreParity
+from lesionlite_export.progress import Silent
 from lesionlite_export.publish import Exported
+from lesionlite_export.reference import Outcome
 from lesionlite_export.representative import PreparedImage, prepare
+from lesionlite_export.stream.look import LookedAt, Plan
 from lesionlite_export.stream.options import StreamOptions
-from lesionlite_export.stream.run import CHUNK
+from lesionlite_export.stream.run import CHUNK, stream_images
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_result import Verification
 from lesionlite_runtime import Classifier
 from lesionlite_runtime.contract import image_contract
+from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import UsageError
 
 
@@ -84,3 +89,40 @@ def test_a_set_that_is_known_as_a_whole_is_refused_at_the_end(
     model = replace(tiny_model, contract=replace(tiny_model.contract, provenance=provenance))
     with pytest.raises(UsageError, match="150 of the 150 images are among those of the model's tr"):
         verify_model(model, tiny_exported.path, many)
+
+
+def test_what_a_network_is_given_at_once_depends_on_the_manifest_alone(
+    shipped_model: Path, many: Path, tmp_path: Path
+) -> None:
+    """Not on the workers, nor on where an earlier run ended."""
+    manifest = read_isic_split(many, "valid")
+    opened = open_model(shipped_model)
+    plan = Plan(image_contract(opened.contract).input, (), keep_pixels=True)
+    broken = next(i for i, image in enumerate(manifest.images) if image.path.name == "broken.jpg")
+
+    class Ended(Exception):
+        pass
+
+    def chunks(options: StreamOptions, most: int = 9) -> list[list[str]]:
+        given: list[list[str]] = []
+
+        def finish(images: Sequence[LookedAt]) -> Sequence[Outcome]:
+            if len(given) == most:
+                raise Ended
+            given.append([image.image.path.name for image in images])
+            assert all(image.pixels.shape == (224, 224, 3) for image in images)
+            return [np.zeros(1) for _ in images]
+
+        stream_images(
+            manifest, plan, finish, lambda _: None, options, lambda: {"a": "b"}, Silent(), ""
+        )
+        return given
+
+    names = [image.path.name for image in manifest.images]
+    wanted = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    wanted[broken // CHUNK].remove("broken.jpg")
+    assert chunks(StreamOptions(1)) == chunks(StreamOptions(2)) == wanted
+    stream = StreamOptions(2, tmp_path / "a.sqlite")
+    with pytest.raises(Ended):
+        chunks(stream, most=2)
+    assert chunks(stream) == wanted[2:]
