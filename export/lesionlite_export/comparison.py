@@ -17,7 +17,7 @@ from lesionlite_export.reference import (
     reference_outcomes,
     tflite_outcomes,
 )
-from lesionlite_export.representative import PreparedImage, Unusable
+from lesionlite_export.representative import DigestedImage, PreparedImage, Unusable
 from lesionlite_export.sample import cluster
 from lesionlite_export.source import Source, outputs_of
 from lesionlite_export.statistics import Clusters
@@ -41,7 +41,7 @@ class Paired:
     ``unscored`` counts the images that the file alone gave no score for.
     """
 
-    images: tuple[PreparedImage, ...]
+    images: tuple[DigestedImage, ...]
     reference: tuple[Outcome, ...]
     file: tuple[Outcome, ...]
     unusable: tuple[Unusable, ...]
@@ -66,7 +66,18 @@ def pair_outputs(
     labels = contract.output.labels if isinstance(contract, LabelsContract) else ()
     theirs = reference_outcomes(reference, images, labels, report, backend=backend, threads=threads)
     ours = tflite_outcomes(opened, images, report, "Scoring with the .tflite", backend, threads)
-    kept: list[tuple[PreparedImage, Outcome, Outcome]] = []
+    return pair_outcomes(images, theirs, ours)
+
+
+def pair_outcomes(
+    images: Sequence[DigestedImage], theirs: Sequence[Outcome], ours: Sequence[Outcome]
+) -> Paired:
+    """The ``images`` that both the reference's outcomes and the file's are numbers for.
+
+    Raises:
+        UnusableInput: when there is none; it is the fault of the first.
+    """
+    kept: list[tuple[DigestedImage, Outcome, Outcome]] = []
     unusable: list[Unusable] = []
     unscored = 0
     for image, one, other in zip(images, theirs, ours, strict=True):

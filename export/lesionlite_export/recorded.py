@@ -9,6 +9,7 @@ by its name.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.representative import ImageTensor
+from lesionlite_export.representative import DigestedImage
 from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.files import read_file
 from lesionlite_runtime.pixels import MAX_FILE_BYTES
@@ -68,6 +69,16 @@ class RecordedScores:
     failures: Mapping[str, str]
     faults: tuple[LesionliteError, ...]
 
+    @functools.cached_property
+    def by_pixels(self) -> Mapping[str, list[RecordedScore]]:
+        """The scores by the digest of the pixels, where they have one."""
+        return _indexed(self.scores, "pixels_sha256")
+
+    @functools.cached_property
+    def by_file(self) -> Mapping[str, list[RecordedScore]]:
+        """The scores by the digest of the image's file, likewise."""
+        return _indexed(self.scores, "sha256")
+
 
 def is_recorded(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` has the name of recorded scores, and not of a model."""
@@ -75,7 +86,7 @@ def is_recorded(path: str | os.PathLike[str]) -> bool:
 
 
 def recorded_outcomes(
-    recorded: RecordedScores, images: Sequence[ImageTensor], labels: Sequence[str]
+    recorded: RecordedScores, images: Sequence[DigestedImage], labels: Sequence[str]
 ) -> list[NDArray[np.float64] | LesionliteError]:
     """For each image its recorded scores, float64 ``[units]``, or why there are none.
 
@@ -84,8 +95,7 @@ def recorded_outcomes(
         images: read by the file's contract.
         labels: of the scores, in order; empty for the one score of two labels.
     """
-    by_pixels = _indexed(recorded.scores, "pixels_sha256")
-    by_file = _indexed(recorded.scores, "sha256")
+    by_pixels, by_file = recorded.by_pixels, recorded.by_file
     names = list(labels) or [""]
     found: list[NDArray[np.float64] | LesionliteError] = []
     for image in images:
@@ -128,7 +138,7 @@ def _indexed(scores: Iterable[RecordedScore], key: str) -> dict[str, list[Record
 
 
 def _by_file(
-    by_file: Mapping[str, list[RecordedScore]], image: ImageTensor, recorded: RecordedScores
+    by_file: Mapping[str, list[RecordedScore]], image: DigestedImage, recorded: RecordedScores
 ) -> list[RecordedScore]:
     lines = by_file.get(file_sha256(image.image.path), []) if by_file else []
     other = [line for line in lines if line.pixels_sha256 is not None]
@@ -142,7 +152,7 @@ def _by_file(
 
 
 def _agreed(
-    lines: Sequence[RecordedScore], image: ImageTensor, recorded: RecordedScores
+    lines: Sequence[RecordedScore], image: DigestedImage, recorded: RecordedScores
 ) -> RecordedScore:
     """The score of all ``lines`` that are of the image."""
     path = image.image.path

@@ -13,12 +13,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.keras_model import KerasModel, keras_outputs
+from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.progress import Reporter
 from lesionlite_export.recorded import RecordedScores, is_recorded, recorded_outcomes
 from lesionlite_export.recorded_reading import read_recorded
 from lesionlite_export.representative import ImageTensor
-from lesionlite_export.source import Source, carries_contract, chunks_of, load_source, name_of
+from lesionlite_export.source import (
+    Source,
+    carries_contract,
+    chunks_of,
+    load_source,
+    name_of,
+    outputs_of,
+)
 from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import image_contract
 from lesionlite_runtime.door import DeviceModel
@@ -95,11 +102,12 @@ def tflite_outcomes(
     """What the file ``opened``, an image classifier, says of each image."""
     model = ImageModel(opened, image_contract(opened.contract, opened.path), backend, threads)
     return [
-        _outcome(model, image, opened.path) for image in report.track(images, label, len(images))
+        outcome(model, image, opened.path) for image in report.track(images, label, len(images))
     ]
 
 
-def _outcome(model: ImageModel, image: ImageTensor, file: str) -> Outcome:
+def outcome(model: ImageModel, image: ImageTensor, file: str) -> Outcome:
+    """What ``model``, from ``file``, says of one image."""
     try:
         return model.outputs(image.pixels[np.newaxis])
     except UnusableInput as error:
@@ -109,7 +117,7 @@ def _outcome(model: ImageModel, image: ImageTensor, file: str) -> Outcome:
 def _keras_outcomes(
     reference: KerasModel, images: Sequence[ImageTensor], report: Reporter, label: str
 ) -> list[Outcome]:
-    chunks = keras_outputs(reference.network, (image.pixels for image in images))
+    chunks = outputs_of(reference, (image.pixels for image in images))
     outputs = np.concatenate(list(report.track(chunks, label, chunks_of(reference, len(images)))))
     rows = outputs[:, np.newaxis] if outputs.ndim == 1 else outputs
     return [

@@ -22,23 +22,27 @@ from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
 LIST_COLUMNS = ("filepath", "label", "class", "pixels_sha256")
-Prep = TypeVar("Prep", bound="ImageTensor")
+Prep = TypeVar("Prep", bound="DigestedImage")
 
 
-class ImageTensor(Protocol):
-    """A labelled image, its uint8 tensor ``[H, W, 3]``, in memory or not, and the digest of it."""
+class DigestedImage(Protocol):
+    """A labelled image and the digest of its tensor, which may be gone from memory."""
 
     @property
     def image(self) -> LabelledImage:
         """The file and its label."""
 
     @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """The tensor."""
-
-    @property
     def sha256(self) -> str:
         """See `pixels_sha256`."""
+
+
+class ImageTensor(DigestedImage, Protocol):
+    """A labelled image, its uint8 tensor ``[H, W, 3]``, in memory or not, and the digest of it."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The tensor."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ def representative_list(prepared: Sequence[PreparedImage], root: Path) -> bytes:
     return stream.getvalue().encode(errors="backslashreplace")  # for names that are no UTF-8
 
 
-def list_digest(prepared: Sequence[ImageTensor]) -> str:
+def list_digest(prepared: Sequence[DigestedImage]) -> str:
     """SHA-256 over the images' digests in order: what a calibration ran on, wherever it lay."""
     return digest_of_digests(p.sha256 for p in prepared)
 

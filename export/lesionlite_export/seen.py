@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lesionlite_export.representative import ImageTensor, list_digest
+from lesionlite_export.representative import DigestedImage, list_digest
 from lesionlite_runtime.contract import ImageContract
 from lesionlite_runtime.errors import UnusableInput, UsageError, printable
 
@@ -80,7 +80,7 @@ class SeenImages:
         }
 
 
-def image_prefixes(images: Iterable[ImageTensor]) -> str | None:
+def image_prefixes(images: Iterable[DigestedImage]) -> str | None:
     """The first 40 bits of each image's digest, sorted, in base64; None of too many images.
 
     Two sets of 2,000 and 10,000 different images agree in a prefix by chance once in 50,000 times.
@@ -91,7 +91,7 @@ def image_prefixes(images: Iterable[ImageTensor]) -> str | None:
     return base64.b64encode(b"".join(prefixes)).decode()
 
 
-def images_record(images: Sequence[ImageTensor]) -> dict[str, str]:
+def images_record(images: Sequence[DigestedImage]) -> dict[str, str]:
     """What a contract keeps of the images of a set."""
     prefixes = image_prefixes(images)
     return {LIST: list_digest(images), **({} if prefixes is None else {PREFIXES: prefixes})}
@@ -117,7 +117,7 @@ def known_sets(contract: ImageContract, file: str) -> Iterator[KnownSet]:
 
 
 def seen_images(
-    images: Sequence[ImageTensor], sets: Sequence[KnownSet], allowed: bool = False
+    images: Sequence[DigestedImage], sets: Sequence[KnownSet], allowed: bool = False
 ) -> SeenImages:
     """Which of ``images`` are in ``sets``; ``allowed`` says that this is no reason to stop."""
     lists = set(_list_digests(images))
@@ -140,7 +140,7 @@ def seen_images(
     )
 
 
-def seen_set(contract: ImageContract, images: Sequence[ImageTensor]) -> str | None:
+def seen_set(contract: ImageContract, images: Sequence[DigestedImage]) -> str | None:
     """``training`` or ``calibration`` where ``images`` are the very set of it, else None.
 
     It is found in the order of ``images`` and in that of their paths, with copies counted once or
@@ -156,29 +156,31 @@ def seen_set(contract: ImageContract, images: Sequence[ImageTensor]) -> str | No
     return None
 
 
-def refuse_seen(seen: SeenImages, n: int, source: str) -> None:
+def refuse_seen(seen: SeenImages, n: int, source: str, listed: int | None = None) -> None:
     """Refuse a proof on images that the model has seen, unless that is allowed.
 
     Args:
         seen: what was found.
-        n: images of the proof.
+        n: images of the proof that were looked at.
         source: what lists them.
+        listed: how many it lists, where some were not looked at any more.
 
     Raises:
         UsageError: when there are any.
     """
+    looked = f"{n} images" if listed is None else f"first {n} of {listed} images"
     for kind, files in seen.files.items():
         if files and not seen.allowed:
             first = printable(Path(files[0]).name)
             raise UsageError(
-                f"{len(files)} of the {n} images are among those of the model's {kind} "
+                f"{len(files)} of the {looked} are among those of the model's {kind} "
                 f"({first} the first), and a proof on them proves little",
                 "leave them out, or pass --allow-training-images to go on all the same",
                 source,
             )
 
 
-def refuse_trained_on(contract: ImageContract, file: str, proof: Sequence[ImageTensor]) -> None:
+def refuse_trained_on(contract: ImageContract, file: str, proof: Sequence[DigestedImage]) -> None:
     """Refuse proof images that the model in ``file`` was trained on, as its ``contract`` tells.
 
     Raises:
@@ -210,7 +212,7 @@ def _prefixes(text: object, kind: str, file: str) -> frozenset[str]:
     return frozenset(prefix.hex() for prefix in prefixes)
 
 
-def _list_digests(images: Sequence[ImageTensor]) -> Iterator[str]:
+def _list_digests(images: Sequence[DigestedImage]) -> Iterator[str]:
     by_path = sorted(images, key=lambda image: os.fspath(image.image.path))
     for ordered in (images, by_path):
         yield list_digest(ordered)

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lesionlite_export.groups import FEWEST
-from lesionlite_export.image_kinds import CONSTANT, NOISE, image_kind
+from lesionlite_export.image_kinds import CONSTANT, NOISE
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.parity import ScoreParity
-from lesionlite_export.representative import ImageTensor
 from lesionlite_export.seen import SeenImages
 from lesionlite_export.statistics import proportion
 from lesionlite_export.verification_result import ProofSet
@@ -23,12 +22,16 @@ FEWEST_IMAGES = 72
 _LOOKS = {CONSTANT: "of one colour", NOISE: "noise"}
 
 
-def unlike_photos(images: Sequence[ImageTensor]) -> dict[str, tuple[str, ...]]:
-    """The names of the images that are of one colour, and of those that are noise, by kind."""
-    kinds = [image_kind(image.pixels) for image in images]
+def unlike_photos(
+    images: Sequence[LabelledImage], kinds: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The names of the images that are of one colour, and of those that are noise, by kind.
+
+    ``kinds`` has that of each image, see `image_kind`.
+    """
     return {
         kind: tuple(
-            str(image.image.path) for image, own in zip(images, kinds, strict=True) if own == kind
+            str(image.path) for image, own in zip(images, kinds, strict=True) if own == kind
         )
         for kind in (CONSTANT, NOISE)
     }

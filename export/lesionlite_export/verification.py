@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lesionlite_export.comparability import check_comparable, file_side, reference_side
-from lesionlite_export.comparison import Paired, compare_regressions, pair_outputs, parity_of
+from lesionlite_export.comparison import Paired, compare_regressions, parity_of
 from lesionlite_export.gate import check_limits, judge
 from lesionlite_export.label_figures import LabelFigures, label_figures
 from lesionlite_export.labels_parity import LabelScoreParity
@@ -24,6 +24,9 @@ from lesionlite_export.score_levels import score_levels
 from lesionlite_export.seen import KnownSet, SeenImages, known_sets, refuse_seen, seen_images
 from lesionlite_export.seen_lists import list_beside, training_set
 from lesionlite_export.set_warnings import proof_warnings, unlike_photos
+from lesionlite_export.stream.options import StreamOptions
+from lesionlite_export.stream.pairs import SeenCheck, stream_pairs
+from lesionlite_export.stream.rows import ScoredImage
 from lesionlite_export.verification_result import ProofSet, Verification
 from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.contract import ImageContract, RegressionContract, image_contract
@@ -81,6 +84,7 @@ def verify_model(
     allow_training_images: bool = False,
     backend: str | None = None,
     threads: int = 1,
+    stream: StreamOptions | None = None,
     report: Reporter | None = None,
 ) -> Verification:
     """Compare the file ``tflite`` with ``reference`` on the images of ``data``.
@@ -97,11 +101,15 @@ def verify_model(
             the result says so.
         backend: see `lesionlite_runtime.Classifier`.
         threads: likewise.
+        stream: where images are read and scored, and what keeps it over a kill; this process alone
+            by default. (With several workers a script of yours needs the usual ``if __name__ ==
+            "__main__"``.)
         report: who is told of the progress.
 
     Raises:
         UnusableInput: when the file is refused at the door, the two cannot be compared, or the
-            images cannot be used.
+            images or the journal cannot be used.
+        MissingHere: when a backend or a cluster is not there.
         UsageError: when a classifier is given no data, a limit is not one of this kind of model, or
             the model has seen images and that is not allowed.
     """
@@ -124,16 +132,26 @@ def verify_model(
     if data is None:
         raise UsageError("there are no images to compare the models on", "pass --data CSV")
     opened = open_model(file)  # refused now, not after the images are read
-    prepared = _prepare(data, classes or contract.output.classes, contract, report)
+    manifest = read_images(
+        data, "valid", classes or contract.output.classes, len(contract.output.labels)
+    )
+    cluster(manifest.images)  # refused now, not after the scoring
     known = list(_known_sets(reference, contract, file))
     if training is not None:
         known.append(training_set(training, contract, report))
-    seen = seen_images(prepared.images, known, allow_training_images)
-    refuse_seen(seen, len(prepared.images), os.fspath(data))
-    paired = pair_outputs(
-        reference, opened, prepared.images, report, backend=backend, threads=threads
+    paired, rows, unusable = stream_pairs(
+        reference,
+        opened,
+        manifest,
+        SeenCheck(known, allow_training_images, os.fspath(data), len(manifest.images)),
+        stream or StreamOptions(),
+        report,
+        backend=backend,
+        threads=threads,
     )
-    proof = _proof_set(paired, os.fspath(data), seen)
+    seen = seen_images(rows, known, allow_training_images)
+    refuse_seen(seen, len(rows), os.fspath(data))  # a set that is known as a whole alone
+    proof = _proof_set(paired, os.fspath(data), seen, rows)
     parity = parity_of(paired, opened, proof.clusters.of_image, sides[0].threshold)
     with report.phase("Computing intervals"):
         figures = _figures(parity, proof, opened)
@@ -148,20 +166,9 @@ def verify_model(
         proof,
         paired.unscored,
         (*warnings, *proof_warnings(proof, parity)),
-        (*prepared.unusable, *paired.unusable),
+        (*unusable, *paired.unusable),
         reference.faults if isinstance(reference, RecordedScores) else (),
     )
-
-
-def _prepare(
-    data: str | os.PathLike[str],
-    classes: Mapping[str, int],
-    contract: ImageContract,
-    report: Reporter,
-) -> Prepared:
-    manifest = read_images(data, "valid", classes, len(contract.output.labels))
-    cluster(manifest.images)  # refused now, not after the scoring
-    return prepare_all(manifest, contract.input, "Reading images", report)
 
 
 def _known_sets(reference: Reference, contract: ImageContract, file: str) -> Iterator[KnownSet]:
@@ -174,10 +181,14 @@ def _known_sets(reference: Reference, contract: ImageContract, file: str) -> Ite
         yield beside
 
 
-def _proof_set(paired: Paired, source: str, seen: SeenImages) -> ProofSet:
+def _proof_set(
+    paired: Paired, source: str, seen: SeenImages, rows: Sequence[ScoredImage]
+) -> ProofSet:
     images = tuple(image.image for image in paired.images)
     digests = tuple(image.sha256 for image in paired.images)
-    return ProofSet(source, cluster(images), seen, unlike_photos(paired.images), images, digests)
+    kinds = {row.image.path: row.kind for row in rows}
+    unlike = unlike_photos(images, [kinds[image.path] for image in images])
+    return ProofSet(source, cluster(images), seen, unlike, images, digests)
 
 
 def _figures(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lesionlite_export.image_kinds import image_kind
 from lesionlite_export.labels_parity import label_score_parity
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.parity import ScoreParity, score_parity
-from lesionlite_export.representative import PreparedImage
 from lesionlite_export.sample import cluster
 from lesionlite_export.seen import SeenImages
 from lesionlite_export.set_warnings import FEWEST_IMAGES, proof_warnings, unlike_photos
@@ -150,8 +150,6 @@ def test_kinds_are_told_by_the_pixels() -> None:
         "noise.png": generator.integers(0, 256, (64, 64, 3), dtype=np.uint8),
         "slope.png": np.repeat(slope, 3, 2),
     }
-    prepared = [
-        PreparedImage(LabelledImage(Path(name), 0, ""), own, "0" * 64)
-        for name, own in pixels.items()
-    ]
-    assert unlike_photos(prepared) == {"constant": ("flat.png",), "noise": ("noise.png",)}
+    listed = [LabelledImage(Path(name), 0, "") for name in pixels]
+    kinds = [image_kind(own) for own in pixels.values()]
+    assert unlike_photos(listed, kinds) == {"constant": ("flat.png",), "noise": ("noise.png",)}

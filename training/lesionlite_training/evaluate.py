@@ -12,6 +12,7 @@ from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.sample import cluster
 from lesionlite_export.scoring import score_images
 from lesionlite_export.seen import TRAINING, seen_set
+from lesionlite_export.stream.options import StreamOptions
 from lesionlite_runtime.classifier import check_threshold
 from lesionlite_runtime.contract import ClassifierContract
 from lesionlite_runtime.errors import UsageError
@@ -45,6 +46,7 @@ def evaluate_model(
     yes_optimistic: bool = False,
     degradations: Sequence[Degradation] = (),
     originals: Path | None = None,
+    stream: StreamOptions | None = None,
     report: Reporter | None = None,
 ) -> Evaluation:
     """Figures of ``model`` on ``manifest``, at its contract's threshold or another.
@@ -60,6 +62,7 @@ def evaluate_model(
         degradations: what to do to copies of the images, see `measure_robustness`.
         originals: folder with photos of the same names, see `measure_originals`; with it, images
             that the model has seen are no reason to refuse.
+        stream: where the images are scored, see `lesionlite_export.verification.verify_model`.
         report: who is told of the progress.
 
     Raises:
@@ -80,7 +83,7 @@ def evaluate_model(
     cluster(manifest.images)  # refused now, not after the scoring
     if originals is not None:
         find_originals(originals, manifest.images)
-    scored, contract, copies = _score(model, manifest, report)
+    scored, contract, copies = _score(model, manifest, stream, report)
     if scored.seen is not None and not yes_optimistic and originals is None:
         raise UsageError(
             f"the model has seen these very images in its {scored.seen}, so figures on them "
@@ -146,17 +149,18 @@ def evaluate_scores(
 
 
 def _score(
-    model: str | os.PathLike[str], manifest: Manifest, report: Reporter
+    model: str | os.PathLike[str],
+    manifest: Manifest,
+    stream: StreamOptions | None,
+    report: Reporter,
 ) -> tuple[Scored, ClassifierContract, int]:
     """The scored images, the model's contract, and how many images are copies of another one."""
-    contract, prepared, scores = score_images(model, manifest, report)
-    images = tuple(p.image for p in prepared.images)
+    contract, rows, unusable, scores = score_images(model, manifest, report, stream)
+    images = tuple(row.image for row in rows)
     Manifest(manifest.source, images).needs_both_labels()
-    copies = len(images) - len({p.sha256 for p in prepared.images})
-    seen = seen_set(contract, prepared.images)
-    scored = Scored(
-        contract.model_id, None, manifest.source, images, scores, prepared.unusable, seen
-    )
+    copies = len(images) - len({row.sha256 for row in rows})
+    seen = seen_set(contract, rows)
+    scored = Scored(contract.model_id, None, manifest.source, images, scores, unusable, seen)
     return scored, contract, copies
 
 

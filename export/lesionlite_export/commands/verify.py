@@ -17,6 +17,7 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
+from lesionlite_export.commands.stream import check_stream, stream_options
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.comparability import check_comparable
 from lesionlite_export.csv_file import csv_bytes
@@ -32,6 +33,7 @@ from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.recorded import RecordedScores, is_recorded
 from lesionlite_export.recorded_writing import reference_lines
 from lesionlite_export.reference import Reference, load_reference
+from lesionlite_export.stream.options import StreamOptions
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_export.verification_result import Verification
@@ -84,6 +86,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @limits_option
 @backend_option
 @threads_option
+@stream_options
 @layer_options
 @matrix_options
 @force_option
@@ -105,6 +108,7 @@ def command(
     limits: tuple[str, ...],
     backend: str | None,
     threads: int,
+    stream: StreamOptions,
     layers: LayerOptions,
     force: bool,
     as_json: bool,
@@ -121,10 +125,14 @@ def command(
     --data. --layers names the layers in which the file's error starts, whatever the exit code.
 
     Example: lesionlite verify model.keras model.tflite --data valid.csv --csv scores.csv
+
+    Example: lesionlite verify model.keras model.tflite --data archive.csv --journal archive.sqlite
     """
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
     layers.check(alone=matrix is None)
+    streams = matrix is None and data is not None
+    check_stream(stream, streams, "--matrix does without it, as does a run without --data")
     _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
     if matrix is not None:
         verify_matrix(
@@ -159,6 +167,7 @@ def command(
         allow_training_images=allow_training_images,
         backend=backend,
         threads=threads,
+        stream=stream,
         report=report,
     )
     for warning in result.warnings:

@@ -12,6 +12,8 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
+from lesionlite_export.commands.stream import check_stream, stream_options
+from lesionlite_export.stream.options import StreamOptions
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option, threshold_option
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError, printable
@@ -71,6 +73,7 @@ from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE
     metavar="FOLDER",
     help="Also score photos of the same names at another resolution, and compare the scores.",
 )
+@stream_options
 @label_option
 @force_option
 @json_option
@@ -88,6 +91,7 @@ def command(
     plots: Path | None,
     robustness: bool,
     originals: Path | None,
+    stream: StreamOptions,
     labels: tuple[str, ...],
     force: bool,
     as_json: bool,
@@ -102,6 +106,8 @@ def command(
     lesion --scores` writes. It has no threshold: pass --threshold or --at.
 
     Example: lesionlite evaluate model.int8.tflite --data valid.csv --plots plots --json
+
+    Example: lesionlite evaluate model.keras --data archive.csv --journal archive.sqlite
 
     Example: lesionlite evaluate out-of-fold.csv --data isic2017 --at sensitivity=0.95
     """
@@ -119,6 +125,7 @@ def command(
     outputs = Outputs(scores, submission, plots, force, no_labels, robustness)
     if is_score_file(model):
         _refuse_what_runs_a_model(model, robustness, originals)
+        check_stream(stream, False, "scores in a file have some already")
         scored = read_scored(model, data, label_map or DEFAULT_CLASSES)
         check_outputs(outputs, Manifest(scored.source, scored.images))
         result = evaluate_scores(
@@ -141,6 +148,7 @@ def command(
             yes_optimistic=yes_optimistic,
             degradations=DEGRADATIONS if robustness else (),
             originals=originals,
+            stream=stream,
             report=reporter(quiet),
         )
     written = write_outputs(outputs, result)

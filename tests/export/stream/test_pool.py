@@ -1,0 +1,79 @@
+"""Worker processes: the same figures from any number, and none that stays behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lesionlite_export.manifest import Manifest, read_isic_split
+from lesionlite_export.progress import Silent
+from lesionlite_export.stream.look import Plan
+from lesionlite_export.stream.options import StreamOptions
+from lesionlite_export.stream.run import CHUNK, stream_images
+from lesionlite_export.verification_result import Verification
+from lesionlite_runtime.contract import image_contract
+from lesionlite_runtime.door import open_model
+from lesionlite_runtime.errors import UnusableInput
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("workers", [2, 3])
+def test_figures_do_not_depend_on_the_number_of_workers(
+    workers: int, verify: Any, plain: Verification, same: Any
+) -> None:
+    options = StreamOptions(workers)
+    found = verify(stream=options)
+    same(found, plain)
+    assert multiprocessing.active_children() == []
+
+
+def kill_a_worker() -> None:
+    worker = multiprocessing.active_children()[0]
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+
+
+@pytest.mark.tensorflow
+def test_a_worker_that_dies_costs_nothing_but_time(
+    verify: Any, plain: Verification, same: Any, counting: Any
+) -> None:
+    found = verify(stream=StreamOptions(2), report=counting(1, kill_a_worker))
+    same(found, plain)
+    assert multiprocessing.active_children() == []
+
+
+class Deadly(type(Path())):  # type: ignore[misc]
+    """A path that ends the process that it is sent to."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
+def test_images_that_kill_every_worker_are_named(shipped_model: Path, many: Path) -> None:
+    opened = open_model(shipped_model)
+    images = list(read_isic_split(many, "valid").images)
+    images[CHUNK + 1] = replace(images[CHUNK + 1], path=Deadly(images[CHUNK + 1].path))
+    plan = Plan(image_contract(opened.contract).input, ())
+    words = (
+        f"a worker process died twice on the 32 images from {images[CHUNK].path} to "
+        f"{images[2 * CHUNK - 1].path}"
+    )
+    with pytest.raises(UnusableInput, match=words):
+        stream_images(
+            Manifest("list.csv", tuple(images)),
+            plan,
+            None,
+            lambda _: None,
+            StreamOptions(2),
+            dict,
+            Silent(),
+            "",
+        )
+    assert multiprocessing.active_children() == []
