@@ -195,7 +195,8 @@ def test_what_the_manifest_knows_makes_groups_and_clusters(
     assert found.figures.auc is not None
     assert evaluation.figures.auc is not None
     assert found.figures.auc.value == evaluation.figures.auc.value
-    assert found.figures.auc != evaluation.figures.auc
+    assert found.figures.calibration_error.value == evaluation.figures.calibration_error.value
+    assert found.figures.calibration_error != evaluation.figures.calibration_error
     assert {name: len(groups) for name, groups in found.subgroups.items()} == {"age": 5, "sex": 2}
     assert [w.partition(" to compare")[0] for w in found.warnings] == [
         "too few images by age",

@@ -149,7 +149,7 @@ def command(
     """
     chosen = load_recipe(recipe)
     in_force = parse_limits(limits)
-    label_map = parse_labels(labels)
+    label_map = parse_labels(labels, binary=False)
     if data is not None and (representative is not None or proof is not None):
         raise UsageError("--data stands for both sets", "leave out --representative and --proof")
     report = reporter(quiet)

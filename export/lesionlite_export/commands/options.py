@@ -41,8 +41,12 @@ seed_option = click.option(
 path_type = click.Path(path_type=Path)
 
 
-def parse_labels(texts: tuple[str, ...]) -> Mapping[str, int]:
+def parse_labels(texts: tuple[str, ...], *, binary: bool = True) -> Mapping[str, int]:
     """The label map of texts such as ``CLASS=0`` and ``CLASS=1``.
+
+    Args:
+        texts: as they were given.
+        binary: whether 0 and 1 are the only labels; else a model's labels say what more there is.
 
     Raises:
         UsageError: when a text is not of that form, or a class stands there twice.
@@ -50,7 +54,8 @@ def parse_labels(texts: tuple[str, ...]) -> Mapping[str, int]:
     labels: dict[str, int] = {}
     for text in texts:
         name, _, label = text.rpartition("=")
-        if not name or not (label.isascii() and label.isdecimal()):
+        known = label in ("0", "1") if binary else label.isascii() and label.isdecimal()
+        if not name or not known:
             raise UsageError(f"--label {text} is not of the form CLASS=0 or CLASS=1", "correct it")
         if name in labels:
             raise UsageError(f"--label gives {name} twice", "leave one out")

@@ -129,7 +129,7 @@ def command(
     Example: lesionlite verify model.keras model.tflite --data archive.csv --journal archive.sqlite
     """
     in_force = parse_limits(limits)
-    label_map = parse_labels(labels)
+    label_map = parse_labels(labels, binary=False)
     layers.check(alone=matrix is None)
     streams = matrix is None and data is not None
     check_stream(stream, streams, "--matrix does without it, as does a run without --data")

@@ -101,7 +101,8 @@ def test_a_mistake_is_named_by_its_scores_alone(fault: str, port: Any, judged: W
     assert first is not None
     stage, mistake = FAULTS[fault]
     assert (first.stage, first.mistake) == (stage, mistake)
-    assert set(stages(found)) == {stage}
+    # Scores that the mistake does not explain to the last digit may be left over.
+    assert set(stages(found)) - {None} == {stage}
 
 
 @pytest.mark.parametrize("fault", ["no exif", "bgr", "centre crop", "low bytes", "divided by 255"])
@@ -185,7 +186,10 @@ def test_another_threshold_is_named(
     assert stages(half) == ["threshold"]
     assert "a threshold between" in half.findings[0].sentence
     assert stages(judged(scores, threshold=0.5)) == ["threshold"]
-    rounded = judged(scores, threshold=float(np.float32(threshold)))
+    below = np.float32(threshold)
+    if below >= threshold:
+        below = np.nextafter(below, np.float32(0))
+    rounded = judged(scores, threshold=float(below))
     assert "rounded down to a float32" in rounded.findings[0].sentence
     turned = judge(decided(scores, lambda s: s < threshold))
     assert "turned round" in turned.findings[0].sentence
@@ -202,7 +206,7 @@ def test_another_threshold_is_named(
     assert stages(greater) == ["threshold"]
     assert "> in place of >=" in greater.findings[0].sentence
     assert AT in greater.findings[0].sentence
-    in_float32 = rule(lambda s: np.float32(s) >= np.float32(threshold))
+    in_float32 = rule(lambda s: np.float32(s) >= below)
     assert "rounded down to a float32" in in_float32.findings[0].sentence
 
 
