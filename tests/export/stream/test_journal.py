@@ -12,13 +12,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lesionlite_export.keras_model import KerasModel
+from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.publish import Exported
 from lesionlite_export.reference import load_reference
+from lesionlite_export.representative import Unusable
 from lesionlite_export.stream.journal import open_journal
 from lesionlite_export.stream.options import StreamOptions
+from lesionlite_export.stream.rows import ScoredImage
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.cli import main
@@ -206,3 +210,32 @@ def test_the_command_takes_a_journal_for_images_alone(
         bodies.append(json.loads(capsys.readouterr().out))
     assert bodies[0] == bodies[1]
     assert runs_of(journal) == {1: 1}
+
+
+def test_rows_come_back_as_they_were_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "given.sqlite"
+    images = [LabelledImage(tmp_path / f"{name}.jpg", 1, "") for name in "abc"]
+    fault = UnusableInput("no score by m.tflite", "check that model", images[1].path)
+    rows = [
+        ScoredImage(images[0], "0" * 64, "photo", (np.array([0.1 + 0.2, 1e-300]),)),
+        ScoredImage(images[1], "1" * 64, "noise", (fault, np.array([1 / 3]))),
+        Unusable(images[2], UsageError("an unknown fit")),
+    ]
+    with open_journal(path, HEADER) as journal:
+        journal.add(4, rows)
+    with open_journal(path, HEADER) as journal:
+        ((number, found),) = journal.chunks({4: images})
+    assert number == 4
+    first, second, last = found
+    assert isinstance(first, ScoredImage)
+    assert isinstance(second, ScoredImage)
+    assert isinstance(last, Unusable)
+    assert (first.image, first.sha256, first.kind) == (images[0], "0" * 64, "photo")
+    assert np.array_equal(np.stack(first.outcomes), [[0.1 + 0.2, 1e-300]])
+    assert (second.kind, str(second.outcomes[0])) == ("noise", str(fault))
+    assert np.array_equal(np.asarray(second.outcomes[1]), [1 / 3])
+    assert (last.image, type(last.error), str(last.error)) == (
+        images[2],
+        UsageError,
+        "an unknown fit",
+    )
