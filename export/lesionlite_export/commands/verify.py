@@ -17,6 +17,7 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
+from lesionlite_export.commands.pages import Pages, page_options
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.comparability import check_comparable
 from lesionlite_export.csv_file import csv_bytes
@@ -85,6 +86,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @backend_option
 @threads_option
 @layer_options
+@page_options
 @matrix_options
 @force_option
 @json_option
@@ -106,6 +108,7 @@ def command(
     backend: str | None,
     threads: int,
     layers: LayerOptions,
+    pages: Pages,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -125,6 +128,11 @@ def command(
     in_force = parse_limits(limits)
     label_map = parse_labels(labels)
     layers.check(alone=matrix is None)
+    pages.check(
+        layers=layers.wanted,
+        matrix=matrix is not None,
+        compared=record is None or data is not None,
+    )
     _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
     if matrix is not None:
         verify_matrix(
@@ -137,6 +145,7 @@ def command(
             classes=label_map or None,
             limits=in_force,
             csv_path=csv_path,
+            pages=pages,
             force=force,
             as_json=as_json,
             quiet=quiet,
@@ -168,6 +177,7 @@ def command(
         for line in verification_lines(result):
             click.echo(line)
     compared = layers.compare(loaded, tflite, data, label_map or None, report)
+    pages.write(result, compared, report)
     if as_json:
         more = {} if compared is None else {"layers": compared.to_json()}
         click.echo(json_line({**result.to_json(), **more}))

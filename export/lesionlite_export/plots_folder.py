@@ -24,7 +24,7 @@ def check_plots_folder(folder: Path, names: Iterable[str], force: bool = False) 
         import matplotlib.figure  # noqa: F401 (told now, not after the work)
     except ImportError as error:
         raise MissingHere(
-            "plots need matplotlib", "run pip install 'lesionlite[training]'"
+            "plots need matplotlib", "run pip install 'lesionlite[report]'"
         ) from error
     if folder.exists() and not folder.is_dir():
         raise UsageError("this is a file", "name a folder", folder)
