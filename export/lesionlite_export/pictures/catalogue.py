@@ -92,7 +92,7 @@ def verification_pictures(result: Verification) -> Iterator[Picture]:
     yield Picture(
         FLIPPED,
         "Images that flipped",
-        f"{shown} of the {len(flips)} images that flipped, with what both models say of them."
+        f"Photos that flipped, {shown} of {len(flips)}, with what both models say of them."
         if flips
         else "No decision flipped.",
         flips_gallery(flips, reference),
@@ -144,7 +144,7 @@ def _scores(parity: ScoreParity, classes: tuple[str, ...], reference: str, flips
         SCORES,
         "Scores against each other",
         f"Score by the file over the score by {reference} of {parity.n} images, with the cross of "
-        f"the thresholds; {flips} lie in the two shaded fields where the decisions differ.",
+        f"the thresholds. In the two shaded fields the decisions differ; images there: {flips}.",
         score_scatter(parity, classes, reference),
     )
 
@@ -155,7 +155,7 @@ def _label_pictures(parity: LabelScoreParity, reference: str, flips: int) -> Ite
         SCORES,
         "Scores against each other",
         f"For each of {count} labels, the score by the file over the score by {reference} of "
-        f"{parity.n} images, {flips} of which flipped.",
+        f"{parity.n} images; flips: {flips}.",
         label_scatters(parity, reference),
     )
     yield Picture(
