@@ -13,6 +13,7 @@ from lesionlite_runtime.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+DAMAGED = "DAMAGED"
 _WIDE = 120
 COLUMNS = ("", "operator", "layer", "SNR dB", "cosine", "max error", "given dB", "added dB", "")
 
@@ -107,7 +108,7 @@ def mark_of(named: NamedLayer | None) -> tuple[str, str]:
     if named is None:
         return "", ""
     if named.damage:
-        return "DAMAGED", "bold red"
+        return DAMAGED, "bold red"
     return " ".join(["jump"] * named.jump + ["most"] * named.most), "yellow"
 
 

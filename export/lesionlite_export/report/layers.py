@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lesionlite_export.layers.rendering import (
     COLUMNS,
+    DAMAGED,
     finding_lines,
     head_lines,
     layer_cells,
     mark_of,
 )
 from lesionlite_export.layers.result import LayerReport
-from lesionlite_export.report.parts import Section, Table
+from lesionlite_export.report.parts import Section, Table, terms_of
 
 
 def layer_section(report: LayerReport) -> Section:
@@ -23,12 +24,13 @@ def layer_section(report: LayerReport) -> Section:
         COLUMNS,
         rows,
         frozenset({0, 3, 4, 5, 6, 7}),
-        frozenset(i for i, mark in enumerate(marks) if mark),
+        marked=frozenset(i for i, mark in enumerate(marks) if mark == DAMAGED),
+        noted=frozenset(i for i, mark in enumerate(marks) if mark and mark != DAMAGED),
     )
     return Section(
         "layers",
         "Layers",
+        terms=[*terms_of((*head_lines(report), *finding_lines(report)))],
         sentences=[str(item.error) for item in report.unusable],
-        lines=[*head_lines(report), *finding_lines(report)],
         tables=[table],
     )

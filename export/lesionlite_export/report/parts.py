@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lesionlite_export.pictures.catalogue import Picture
 from lesionlite_export.pictures.style import DPI
 
 Cells = Sequence[str]
+_NAME_WIDTH = 10
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,11 @@ class Table:
 
     Attributes:
         caption: what it is.
-        columns: heads; those from the second on that hold numbers are set right by `numbers`.
+        columns: heads.
         rows: a cell a column.
         numbers: places of the columns of numbers.
-        marked: places of the rows that stand out.
+        marked: places of the rows that are wrong.
+        noted: places of the rows that stand out otherwise.
     """
 
     caption: str
@@ -30,6 +32,7 @@ class Table:
     rows: Sequence[Cells]
     numbers: frozenset[int] = frozenset()
     marked: frozenset[int] = frozenset()
+    noted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ class Page:
     reasons: Sequence[str]
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+
+
+def terms_of(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Lines of the text output, a name of ten characters and a text, as terms.
+
+    The name of what belongs to the line before is empty.
+    """
+    for line in lines:
+        yield line[:_NAME_WIDTH].strip(), line[_NAME_WIDTH:].strip()
 
 
 def shown(picture: Picture) -> Shown:

@@ -14,7 +14,7 @@ from lesionlite_export.parity import ScoreParity, ValueParity
 from lesionlite_export.pictures.catalogue import FLIPPED, Picture, reference_name
 from lesionlite_export.pictures.flips import flips_of
 from lesionlite_export.report.layers import layer_section
-from lesionlite_export.report.parts import Page, Section, Table, shown
+from lesionlite_export.report.parts import Page, Section, Table, shown, terms_of
 from lesionlite_export.score_bands import Band
 from lesionlite_export.score_figures import ScoreFigures
 from lesionlite_export.verification_rendering import counted_text, verification_lines
@@ -28,7 +28,6 @@ _FIGURES = (
     "levels", "worst",
 )  # fmt: skip
 _CONTINUED = ("values", "threshold")
-_NAME_WIDTH = 10
 
 
 def verification_page(
@@ -153,8 +152,7 @@ def _facts(result: Verification) -> list[tuple[str, str]]:
 def _terms(lines: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Lines of the text output as terms, those of ``names``."""
     current = ""
-    for line in lines:
-        name, text = line[:_NAME_WIDTH].strip(), line[_NAME_WIDTH + 1 :]
+    for name, text in terms_of(lines):
         current = name or current
         if current in names and (name or current in _CONTINUED):
             yield name, text

@@ -102,7 +102,7 @@ class Parsed(HTMLParser):
     @property
     def text(self) -> str:
         """The words of the page, spaces as one."""
-        return " ".join("".join(self.words).split())
+        return " ".join(" ".join(self.words).split())
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         """The attributes of each such tag."""
@@ -246,7 +246,7 @@ def test_every_kind_of_result_is_one_whole_page(make: Make, tmp_path: Path) -> N
     for message in (*(item.error for item in result.unusable), *result.faults, *result.warnings):
         assert str(message) in parsed.text
     for tool, version in result.tools.items():
-        assert f"{tool} {version}" in parsed.text.replace(tool, f"{tool} ").replace("  ", " ")
+        assert f"{tool} {version}" in parsed.text
     assert RESEARCH_NOTE in parsed.text
     anchors = {str(one["href"])[1:] for one in parsed.of("a")}
     assert anchors == {one["id"] for one in parsed.of("section")}
