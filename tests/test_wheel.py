@@ -75,6 +75,7 @@ def test_the_wheel_holds_the_three_packages_and_no_tests(wheel: Path) -> None:
     for package in packages:
         assert f"{package}/py.typed" in names
     assert any(name.startswith("lesionlite_export/recipes/") for name in names)
+    assert {f"lesionlite_export/report/page.{kind}" for kind in ("html", "css")} <= set(names)
 
 
 def test_classify_works_on_the_drawn_photos(

@@ -17,6 +17,7 @@ from lesionlite_export.commands.options import (
     parse_labels,
     path_type,
 )
+from lesionlite_export.commands.pages import Pages, page_options
 from lesionlite_export.commands.stream import check_stream, stream_options
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.comparability import check_comparable
@@ -88,6 +89,7 @@ from lesionlite_runtime.files import check_output_path, write_whole
 @threads_option
 @stream_options
 @layer_options
+@page_options
 @matrix_options
 @force_option
 @json_option
@@ -110,6 +112,7 @@ def command(
     threads: int,
     stream: StreamOptions,
     layers: LayerOptions,
+    pages: Pages,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -131,6 +134,11 @@ def command(
     in_force = parse_limits(limits)
     label_map = parse_labels(labels, binary=False)
     layers.check(alone=matrix is None)
+    pages.check(
+        layers=layers.wanted,
+        matrix=matrix is not None,
+        compared=record is None or data is not None,
+    )
     streams = matrix is None and data is not None
     check_stream(stream, streams, "--matrix does without it, as does a run without --data")
     _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
@@ -145,6 +153,7 @@ def command(
             classes=label_map or None,
             limits=in_force,
             csv_path=csv_path,
+            pages=pages,
             force=force,
             as_json=as_json,
             quiet=quiet,
@@ -177,6 +186,7 @@ def command(
         for line in verification_lines(result):
             click.echo(line)
     compared = layers.compare(loaded, tflite, data, label_map or None, report)
+    pages.write(result, compared, report)
     if as_json:
         more = {} if compared is None else {"layers": compared.to_json()}
         click.echo(json_line({**result.to_json(), **more}))

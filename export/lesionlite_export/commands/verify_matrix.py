@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lesionlite_export.commands.pages import Pages
 from lesionlite_export.csv_file import csv_bytes
 from lesionlite_export.matrix.measure import SAMPLE, MatrixOptions, run_matrix
 from lesionlite_export.matrix.rendering import matrix_lines
@@ -127,6 +128,7 @@ def verify_matrix(
     classes: Mapping[str, int] | None,
     limits: Mapping[str, float | None],
     csv_path: Path | None,
+    pages: Pages,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -143,6 +145,7 @@ def verify_matrix(
         click.echo(f"lesionlite: {warning}", err=True)
     if csv_path is not None:
         write_whole(csv_path, csv_bytes(matrix.columns()), force)
+    pages.write_matrix(matrix, report)
     if as_json:
         click.echo(json_line(matrix.to_json()))
     else:

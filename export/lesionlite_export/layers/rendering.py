@@ -13,8 +13,9 @@ from lesionlite_runtime.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+DAMAGED = "DAMAGED"
 _WIDE = 120
-_COLUMNS = ("", "operator", "layer", "SNR dB", "cosine", "max error", "given dB", "added dB", "")
+COLUMNS = ("", "operator", "layer", "SNR dB", "cosine", "max error", "given dB", "added dB", "")
 
 
 def print_layers(report: LayerReport) -> None:
@@ -23,14 +24,15 @@ def print_layers(report: LayerReport) -> None:
 
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if terminal else _WIDE)
-    for line in _head(report):
+    for line in head_lines(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print(_table(report))
-    for line in _findings(report):
+    for line in finding_lines(report):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _head(report: LayerReport) -> Iterator[str]:
+def head_lines(report: LayerReport) -> Iterator[str]:
+    """What was compared, and with what."""
     inputs, reference = report.inputs, report.reference
     what = "points of the range" if inputs.sha256 is None else "images"
     yield f"layers     {inputs.n} of {inputs.of} {what} (seed {inputs.seed}), in {report.kernels}"
@@ -49,17 +51,18 @@ def _table(report: LayerReport) -> Table:
 
     named = {n.layer.operator: n for n in report.named}
     table = Table()
-    for i, column in enumerate(_COLUMNS):
+    for i, column in enumerate(COLUMNS):
         table.add_column(
             column, justify="right" if i in (0, 3, 4, 5, 6, 7) else "left", overflow="fold"
         )
     for layer in report.layers:
-        mark, style = _mark(named.get(layer.operator))
-        table.add_row(*(Text(cell, style) for cell in (*_cells(layer), mark)))
+        mark, style = mark_of(named.get(layer.operator))
+        table.add_row(*(Text(cell, style) for cell in (*layer_cells(layer), mark)))
     return table
 
 
-def _cells(layer: Layer) -> tuple[str, ...]:
+def layer_cells(layer: Layer) -> tuple[str, ...]:
+    """What stands in the `COLUMNS` but the last."""
     return (
         str(layer.operator),
         layer.name,
@@ -76,7 +79,8 @@ def _decibels(level: float | None) -> str:
     return "exact" if level is None else f"{level:.1f}"
 
 
-def _findings(report: LayerReport) -> Iterator[str]:
+def finding_lines(report: LayerReport) -> Iterator[str]:
+    """Where the error starts, and the named layers with their causes."""
     start = report.starts_at
     if start is None:
         yield "starts at  no layer: none that adds over 1 % of error adds as much as it is given"
@@ -99,12 +103,12 @@ def _by(change: Change) -> str:
     return f"by {change.mean:.4f}, at most {change.max:.4f}"
 
 
-def _mark(named: NamedLayer | None) -> tuple[str, str]:
+def mark_of(named: NamedLayer | None) -> tuple[str, str]:
     """What a row is marked with, and its style."""
     if named is None:
         return "", ""
     if named.damage:
-        return "DAMAGED", "bold red"
+        return DAMAGED, "bold red"
     return " ".join(["jump"] * named.jump + ["most"] * named.most), "yellow"
 
 

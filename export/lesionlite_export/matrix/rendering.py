@@ -10,6 +10,8 @@ from lesionlite_export.matrix.row_result import RowResult
 from lesionlite_export.matrix.tolerances import WORDS
 from lesionlite_runtime.errors import printable
 
+COLUMNS = ("row", "kernels", "n", "max", "mean", "flips", "ms")
+
 
 def matrix_lines(matrix: Matrix) -> Iterator[str]:
     """Rows, pairs and verdict, a line each."""
@@ -30,7 +32,7 @@ def matrix_lines(matrix: Matrix) -> Iterator[str]:
     yield ""
     yield from _table(matrix)
     yield ""
-    yield from _classes(matrix)
+    yield from class_lines(matrix)
     yield ""
     for item in matrix.verdict.tolerances:
         if item.worst is None:
@@ -48,8 +50,8 @@ def matrix_lines(matrix: Matrix) -> Iterator[str]:
 
 def _table(matrix: Matrix) -> Iterator[str]:
     reference = matrix.subject.reference_name
-    head = ("row", "kernels", "n", "max", "mean", "flips", "ms", f"against {reference}")
-    body = [head, *(_cells(matrix, row) for row in matrix.rows)]
+    head = (*COLUMNS, f"against {reference}")
+    body = [head, *(row_cells(matrix, row) for row in matrix.rows)]
     widths = [max(len(line[i]) for line in body if len(line) == len(head)) for i in range(7)]
     for line in body:
         if len(line) < len(head):
@@ -60,7 +62,8 @@ def _table(matrix: Matrix) -> Iterator[str]:
         yield "  ".join((*left, *right, line[7])).rstrip()
 
 
-def _cells(matrix: Matrix, row: RowResult) -> tuple[str, ...]:
+def row_cells(matrix: Matrix, row: RowResult) -> tuple[str, ...]:
+    """A row of the table; of a row without scores its name and what became of it."""
     pair = matrix.pair(KERAS, row.name)
     if pair is None or row.against_keras is None:
         return (row.name, f"{row.outcome.status.replace('_', ' ')}: {row.outcome.reason}")
@@ -77,7 +80,7 @@ def _cells(matrix: Matrix, row: RowResult) -> tuple[str, ...]:
     )
 
 
-def _classes(matrix: Matrix) -> Iterator[str]:
+def class_lines(matrix: Matrix) -> Iterator[str]:
     """The rows that are equal to the bit as one, then each of those against each other."""
     classes = bit_equal_rows(matrix)
     for number, rows in enumerate(classes):

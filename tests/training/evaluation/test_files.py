@@ -125,7 +125,7 @@ def test_without_matplotlib_there_are_no_plots(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingHere, match=r"pip install 'lesionlite\[training\]'"):
+    with pytest.raises(MissingHere, match=r"pip install 'lesionlite\[report\]'"):
         check_outputs(Outputs(plots=tmp_path / "plots"), manifest)
     check_outputs(Outputs(scores=tmp_path / "s.csv"), manifest)
 

@@ -11,6 +11,7 @@ import click
 from lesionlite_export.commands.options import parse_labels, path_type
 from lesionlite_export.grouping import GROUPINGS
 from lesionlite_export.manifest import DEFAULT_CLASSES
+from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_export.progress import reporter
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
@@ -33,7 +34,6 @@ from lesionlite_training.history_plot import history_png, read_histories
 from lesionlite_training.labels import training_set
 from lesionlite_training.lesion_setup import Run
 from lesionlite_training.pixel_cache import cache_folder
-from lesionlite_training.plots_folder import check_plots_folder, write_plots
 from lesionlite_training.rendering import (
     lesion_json,
     lesion_lines,

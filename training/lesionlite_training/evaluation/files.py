@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lesionlite_export.manifest import Manifest
+from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 from lesionlite_training.evaluation.csv_files import (
@@ -19,7 +20,6 @@ from lesionlite_training.evaluation.gallery import gallery
 from lesionlite_training.evaluation.plots import PLOTS
 from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.robustness_plot import robustness_plot
-from lesionlite_training.plots_folder import check_plots_folder, write_plots
 
 GALLERY = "gallery.png"
 ROBUSTNESS = "robustness.png"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.pictures.style import BLUE, GREY, ORANGE, png
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.pixels import image_tensor
-from lesionlite_training.evaluation.plots import BLUE, GREY, ORANGE, heading, png
+from lesionlite_training.evaluation.plots import heading
 from lesionlite_training.evaluation.result import Evaluation
 
 if TYPE_CHECKING:

@@ -1,16 +1,13 @@
-"""Curves, matrix, diagram and histogram of an evaluation, each as the bytes of a PNG.
-
-Colours are those of Okabe and Ito, which colour-blind people tell apart.
-"""
+"""Curves, matrix, diagram and histogram of an evaluation, each as the bytes of a PNG."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from lesionlite_export.pictures.style import BLUE, GREY, ORANGE, png
 from lesionlite_export.rendering import interval_text
 from lesionlite_export.statistics import Scores, share
 from lesionlite_runtime.contract_fields import Interval
@@ -23,9 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 Corner = Literal["lower right", "upper right", "upper left"]
-_DPI = 150
 _FINE_BINS = 40
 
 
@@ -187,13 +182,6 @@ PLOTS: Mapping[str, Callable[[Evaluation], bytes]] = {
     "reliability.png": reliability,
     "score_histogram.png": score_histogram,
 }
-
-
-def png(figure: Figure) -> bytes:
-    """``figure`` as a PNG that is the same each time."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
-    return stream.getvalue()
 
 
 def heading(evaluation: Evaluation, title: str) -> str:

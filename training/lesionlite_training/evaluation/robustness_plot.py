@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lesionlite_training.evaluation.plots import BLUE, GREY, ORANGE, heading, png
+from lesionlite_export.pictures.style import BLUE, GREY, ORANGE, png
+from lesionlite_training.evaluation.plots import heading
 from lesionlite_training.evaluation.result import Evaluation
 from lesionlite_training.evaluation.robustness import Robustness
 

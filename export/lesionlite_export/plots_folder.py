@@ -10,6 +10,20 @@ from lesionlite_runtime.errors import MissingHere, UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 
 
+def check_matplotlib() -> None:
+    """Refuse, before any work, pictures that could not be drawn.
+
+    Raises:
+        MissingHere: when matplotlib is missing.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401 (told now, not after the work)
+    except ImportError as error:
+        raise MissingHere(
+            "plots need matplotlib", "run pip install 'lesionlite[report]'"
+        ) from error
+
+
 def check_plots_folder(folder: Path, names: Iterable[str], force: bool = False) -> None:
     """Refuse, before any work, a folder that plots called ``names`` could not be written to.
 
@@ -20,12 +34,7 @@ def check_plots_folder(folder: Path, names: Iterable[str], force: bool = False) 
             and ``force`` is off.
         MissingHere: when matplotlib is missing, or the folder is read-only.
     """
-    try:
-        import matplotlib.figure  # noqa: F401 (told now, not after the work)
-    except ImportError as error:
-        raise MissingHere(
-            "plots need matplotlib", "run pip install 'lesionlite[training]'"
-        ) from error
+    check_matplotlib()
     if folder.exists() and not folder.is_dir():
         raise UsageError("this is a file", "name a folder", folder)
     if not folder.parent.is_dir():

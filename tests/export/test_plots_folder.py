@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UsageError
-from lesionlite_training.plots_folder import check_plots_folder, write_plots
 
 
 def test_the_check_makes_nothing_and_the_writing_makes_the_folder(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_matplotlib_there_are_no_plots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingHere, match=r"pip install 'lesionlite\[training\]'"):
+    with pytest.raises(MissingHere, match=r"pip install 'lesionlite\[report\]'"):
         check_plots_folder(tmp_path / "plots", ["a.png"])
 
 

@@ -1,0 +1,1 @@
+"""Verifications, layers and backends as pictures."""

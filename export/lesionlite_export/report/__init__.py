@@ -1,0 +1,1 @@
+"""A verification as one page that needs nothing but itself."""
