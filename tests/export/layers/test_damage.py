@@ -149,7 +149,7 @@ def test_of_the_shipped_network_the_damaged_layer_is_named(
     ("layer", "kind", "amount", "code"),
     [
         ("block3b_project_conv", "zero_point", 110, "zero_point"),
-        ("block5c_project_conv", "zero_point", -110, "zero_point"),
+        ("block6a_project_conv", "zero_point", -110, "zero_point"),
         ("block6d_project_conv", "output_scale", 0.1, "not_covered"),
         ("head_conv", "output_scale", 0.25, "not_covered"),
         ("block4b_project_conv", "output_scale", 20.0, "wide_range"),
