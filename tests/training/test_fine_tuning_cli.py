@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -30,14 +29,21 @@ pytestmark = pytest.mark.tensorflow
 Capture = pytest.CaptureFixture[str]
 EPOCHS = 12
 
-# As the console script does it, but every epoch is kept, so that one can be waited for.
+# As the console script does it, but every epoch is kept, and the process signals itself as soon as
+# the second fold has two of them: whoever watched from outside could come too late.
 PROGRAM = """
-import functools, signal, sys
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 from lesionlite_runtime.cli import main
 from lesionlite_training import fine_tuning, trainer
-fine_tuning.train_member = functools.partial(trainer.train_member, keep_every=0)
-sys.exit(main(sys.argv[1:]))
+number = int(sys.argv[1])
+def watch(member, row):
+    if member == "fold-1" and row["epoch"] == 2:
+        os.kill(os.getpid(), number)
+def train_member(member, tuning, folder, report, watcher):
+    return trainer.train_member(member, tuning, folder, report, watch, keep_every=0)
+fine_tuning.train_member = train_member
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -85,18 +91,15 @@ def whole(
     return model
 
 
-def start_and_signal(arguments: Sequence[str], wait_for: Path, number: int) -> tuple[int, str]:
-    """Exit code and stderr of a training that gets a signal once ``wait_for`` is there."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], stderr=subprocess.PIPE, text=True
+def break_off(arguments: Sequence[str], number: int) -> tuple[int, str]:
+    """Exit code and stderr of a training that gets a signal within its second fold."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(int(number)), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
-    while not wait_for.exists():
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.01)
-            break
-    process.send_signal(number)
-    _, told = process.communicate()
-    return process.returncode, told
+    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,10 +117,8 @@ def test_a_run_that_is_broken_off_goes_on_to_the_same_model(
 ) -> None:
     out, folder = tmp_path / "m.keras", tmp_path / "m.run"
     words = [*arguments, "--fine-tune", what, "--epochs", str(EPOCHS)]
-    found, told = start_and_signal(
-        [word for word in [*words, "--out", str(out)] if word != "--quiet"],
-        folder / "fold-1" / CHECKPOINT,
-        number,
+    found, told = break_off(
+        [word for word in [*words, "--out", str(out)] if word != "--quiet"], number
     )
     assert found == code, told
     if number == signal.SIGINT:
