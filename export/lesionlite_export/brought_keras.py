@@ -32,12 +32,15 @@ from lesionlite_runtime.draft import (
     RegressionDraft,
     contract_of_draft,
 )
-from lesionlite_runtime.draft_fields import SIGMOID_LOGITS, SOFTMAX_LOGITS, DraftImage
+from lesionlite_runtime.draft_fields import (
+    CORRECT_DRAFT,
+    PIXEL_RANGE,
+    SIGMOID_LOGITS,
+    SOFTMAX_LOGITS,
+    DraftImage,
+)
 from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.files import read_file
-
-PIXELS = (0, 255)
-CORRECT = "correct the draft, or name the model that it is of"
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,11 @@ def raw_network(core: Any, image: DraftImage, units: int, file: str) -> Any:
             name="brought_scaling",
         )
         x = scaling(x)
-    elif image.plain_range != PIXELS:
+    elif image.plain_range != PIXEL_RANGE:
         raise UnusableInput(
-            "it takes uint8 pixels, and by the draft another range than 0 to 255", CORRECT, file
+            "it takes uint8 pixels, and by the draft another range than 0 to 255",
+            CORRECT_DRAFT,
+            file,
         )
     y = _called(core, x, file)
     _check_output(y, units, file)
@@ -216,7 +221,7 @@ def _check_input(
         raise UnusableInput(
             f"the network takes {dtype} {taken}, and by the draft {' or '.join(dtypes)} "
             f"{[None, *sides]}",
-            CORRECT,
+            CORRECT_DRAFT,
             file,
         )
     return None if shape is None else shape[0]
@@ -230,12 +235,14 @@ def _called(core: Any, x: Any, file: str) -> Any:
     except Exception as error:  # whatever a layer raises for a shape that it cannot take
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise UnusableInput(
-            f"the network cannot be run on {list(x.shape)} ({reason[:300]})", CORRECT, file
+            f"the network cannot be run on {list(x.shape)} ({reason[:300]})", CORRECT_DRAFT, file
         ) from error
 
 
 def _check_output(y: Any, units: int, file: str) -> None:
     if len(y.shape) != 2 or y.shape[-1] != units:
         raise UnusableInput(
-            f"the network gives {list(y.shape)}, and by the draft {[None, units]}", CORRECT, file
+            f"the network gives {list(y.shape)}, and by the draft {[None, units]}",
+            CORRECT_DRAFT,
+            file,
         )

@@ -34,16 +34,19 @@ from lesionlite_runtime.draft import (
     RegressionDraft,
     contract_of_draft,
 )
-from lesionlite_runtime.draft_fields import SIGMOID_LOGITS, SOFTMAX_LOGITS, DraftImage
+from lesionlite_runtime.draft_fields import (
+    CORRECT_DRAFT,
+    PIXEL_RANGE,
+    SIGMOID_LOGITS,
+    SOFTMAX_LOGITS,
+    DraftImage,
+)
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import read_file
 from lesionlite_runtime.fixed_batch import with_fixed_batch
 from lesionlite_runtime.flatbuffer import Malformed
 from lesionlite_runtime.graph import Graph, TensorInfo, read_graph
 from lesionlite_runtime.interpreter import open_backend
-
-PIXELS = (0, 255)
-CORRECT = "correct the draft, or name the model that it is of"
 
 
 @dataclass(frozen=True)
@@ -168,16 +171,18 @@ def _check(
         raise UnusableInput(
             f"it {does} {tensor.dtype} {list(tensor.shape)}, and by the draft "
             f"{' or '.join(dtypes)} {list(shape)}",
-            CORRECT,
+            CORRECT_DRAFT,
             file,
         )
 
 
 def _put_pixels(edit: GraphEdit, taken: TensorInfo, image: DraftImage, file: str) -> None:
     if taken.dtype == "uint8":
-        if image.plain_range != PIXELS:
+        if image.plain_range != PIXEL_RANGE:
             raise UnusableInput(
-                "it takes uint8 pixels, and by the draft another range than 0 to 255", CORRECT, file
+                "it takes uint8 pixels, and by the draft another range than 0 to 255",
+                CORRECT_DRAFT,
+                file,
             )
     else:
         factors, offsets = image.scaling

@@ -25,7 +25,13 @@ from lesionlite_runtime.draft import (
     RegressionDraft,
     contract_of_draft,
 )
-from lesionlite_runtime.draft_fields import SIGMOID, SOFTMAX, DraftImage
+from lesionlite_runtime.draft_fields import (
+    CORRECT_DRAFT,
+    PIXEL_RANGE,
+    SIGMOID,
+    SOFTMAX,
+    DraftImage,
+)
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import check_output_path, read_file, write_whole
 from lesionlite_runtime.fixed_batch import with_fixed_batch
@@ -35,7 +41,6 @@ from lesionlite_runtime.integer_threshold import with_integer_output
 from lesionlite_runtime.soundness import check_sound
 
 ATTACHED_SCHEMA = "lesionlite.attached/1"
-PIXELS = (0, 255)
 TYPES = ("uint8", "int8", "float32")
 BY_EXPORT = "make a file of it with `lesionlite export --recipe float32 --contract`"
 ANEW = "convert it anew, with TensorFlow 2.16 or later and a batch of 1"
@@ -200,7 +205,7 @@ def _check_tensor(does: str, tensor: TensorInfo, shape: tuple[int, ...], file: s
         raise UnusableInput(
             f"it {does} {tensor.dtype} {list(tensor.shape)}, and by the draft {list(shape)} of "
             f"{', '.join(TYPES)}",
-            "correct the draft, or name the model that it is of",
+            CORRECT_DRAFT,
             file,
         )
 
@@ -216,7 +221,7 @@ def _range(image: DraftImage, taken: TensorInfo, file: str) -> tuple[float, floa
         )
     if taken.dtype == "float32" or taken.scales:
         return ends
-    if taken.dtype == "uint8" and ends == PIXELS:
+    if taken.dtype == "uint8" and ends == PIXEL_RANGE:
         return None
     raise UnusableInput(
         f"it takes {taken.dtype} without a scale, and by the draft {ends[0]:g} to {ends[1]:g}",

@@ -13,6 +13,11 @@ SIGMOID_LOGITS, SOFTMAX_LOGITS = "sigmoid_logits", "softmax_logits"
 VALUES = (SIGMOID, SOFTMAX, SIGMOID_LOGITS, SOFTMAX_LOGITS)
 """What a network's outputs are: scores by either function, or logits that still need it."""
 
+PIXEL_RANGE = (0, 255)
+"""That of a network which takes pixels as they are."""
+CORRECT_DRAFT = "correct the draft, or name the model that it is of"
+"""What to do where a draft and the model that it came with contradict each other."""
+
 
 @dataclass(frozen=True)
 class DraftImage:

@@ -165,7 +165,6 @@ def _run(
         last = next(e for e in range(first, tuning.epochs + 1) if _ends(tuning, e, stage))
         network = member.build(stage.size)
         optimizer = compile_network(network, tuning, steps)
-        _for_one_device(optimizer)
         _restore(network, optimizer, member.start, states.last)
         batches = loader_of(keras.backend.backend())(member.examples(stage.size), first, last)
         while len(history) < last and not _out_of_patience(history, tuning):
@@ -227,22 +226,6 @@ def _steps(member: Member, tuning: FineTuning) -> int:
             "lower the batch",
         )
     return examples.steps
-
-
-def _for_one_device(optimizer: Any) -> None:
-    """Leave out the sum of the gradients over all devices where there is one device alone.
-
-    TensorFlow registers a gradient of that sum for good, and it holds the graph of the training
-    step: 125 MB for each EfficientNet-Lite0 that a process trains.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    if not tf.distribute.has_strategy():
-        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
 
 
 def _restore(network: Any, optimizer: Any, start: Arrays | None, state: Checkpoint | None) -> None:

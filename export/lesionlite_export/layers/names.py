@@ -22,11 +22,12 @@ _WITH_KERNEL = re.compile(r"(convolution|depthwise|separable|conv2d|matmul|einsu
 def layer_of(graph: Graph, operator: int) -> str:
     """The Keras layer that an operator of the float32 network is, or mainly is.
 
-    Of several layers in one operator it is the one with the kernel. An operator whose name tells no
-    layer belongs to the one in front of it; where no name does, the tensor's name stands for it.
+    Of several layers in one operator it is the one with the kernel. An operator whose name and
+    weights tell no layer belongs to the one in front of it; where no name does, the tensor's name
+    stands for it.
     """
     made = graph.operators[operator]
-    layers = _parts(graph, made.outputs[0])
+    layers = _told(graph, operator)
     if layers:
         if made.name in WITH_WEIGHTS:
             for layer, operation in layers:
@@ -35,16 +36,26 @@ def layer_of(graph: Graph, operator: int) -> str:
         return layers[0][0]
     writers = {o: i for i, other in enumerate(graph.operators) for o in other.outputs}
     before = [writers[i] for i in made.inputs if i in writers]
-    if before and _parts(graph, graph.operators[before[0]].outputs[0]):
+    if before and _told(graph, before[0]):
         return layer_of(graph, before[0])
     return printable(graph.tensors[made.outputs[0]].name.partition(";")[0])
 
 
 def layers_of(graph: Graph, operator: int) -> tuple[str, ...]:
     """All Keras layers that are one operator, that with the kernel first; none may be known."""
-    parts = _parts(graph, graph.operators[operator].outputs[0])
+    parts = _told(graph, operator)
     kernels = [layer for layer, operation in parts if _WITH_KERNEL.match(operation)]
     return tuple(dict.fromkeys([*kernels, *(layer for layer, _ in reversed(parts))]))
+
+
+def _told(graph: Graph, operator: int) -> list[tuple[str, str]]:
+    """(Layer, operation) by the name of what an operator makes, or else of its weights.
+
+    What a signature gives out has that signature's name and no other.
+    """
+    made = graph.operators[operator]
+    weights = made.inputs[1:2] if made.name in WITH_WEIGHTS else ()
+    return next(filter(None, (_parts(graph, i) for i in (made.outputs[0], *weights))), [])
 
 
 def _parts(graph: Graph, tensor: int) -> list[tuple[str, str]]:
