@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.noise import native_noise_logged
+from lesionlite_export.noise import native_noise_logged, no_tracing_warnings
 from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.container import read_contract, write_keras_contract
 from lesionlite_runtime.contract import AnyContract, ClassifierContract, LabelsContract
@@ -198,7 +198,8 @@ def keras_outputs(
 
 
 def _predict(network: Any, chunk: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    outputs = np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64)
+    with no_tracing_warnings():
+        outputs = np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64)
     return outputs.reshape(-1) if outputs.shape[-1] == 1 else outputs
 
 

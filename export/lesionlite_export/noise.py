@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -94,3 +95,15 @@ def native_noise_logged() -> Iterator[Noise]:
                 os.dup2(copy, stream)
                 os.close(copy)
             noise.fill(log)
+
+
+@contextlib.contextmanager
+def no_tracing_warnings() -> Iterator[None]:
+    """TensorFlow takes one network after another for one that is traced again and again."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -377,3 +379,18 @@ def test_outputs_do_not_depend_on_the_batches(tiny_model: KerasModel) -> None:
     assert chunks[0].dtype == np.float64
     assert np.concatenate(chunks) == pytest.approx(whole, abs=1e-6)
     assert list(keras_outputs(tiny_model.network, iter([]))) == []
+
+
+def test_networks_one_after_another_bring_no_warning(network_maker: NetworkMaker) -> None:
+    """TensorFlow takes them for one that is traced again and again, and says so from the fifth."""
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(handler)
+    try:
+        for _ in range(7):
+            network = network_maker()
+            list(keras_outputs(network, [np.zeros(network.inputs[0].shape[1:], np.uint8)]))
+    finally:
+        logger.removeHandler(handler)
+    assert logged.getvalue() == ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.keras_model import keras_outputs
+from lesionlite_export.noise import no_tracing_warnings
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import ImageTensor
 from lesionlite_export.views import pixel_views
@@ -103,7 +102,7 @@ def fine_tune(
     by_view = np.zeros((VIEWS[-1], len(data.labels)))
     numbers = [int(number) for number in np.unique(folds)]
     try:
-        with _no_tracing_warnings():
+        with no_tracing_warnings():
             for number in numbers[:trial]:
                 name, folder = f"fold {number + 1} of {len(numbers)}", f"fold-{number}"
                 inside, outside = everything[folds != number], everything[folds == number]
@@ -120,18 +119,6 @@ def fine_tune(
     by_view = by_view[:, scored]
     views = {n: by_view[:n].mean(0) for n in VIEWS[1:]}
     return OutOfFold(by_view[0], folds[scored], views), network
-
-
-@contextlib.contextmanager
-def _no_tracing_warnings() -> Iterator[None]:
-    """TensorFlow takes one network after another for one that is traced again and again."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _scores_by_view(
