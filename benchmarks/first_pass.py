@@ -33,6 +33,7 @@ from lesionlite_export.pixel_scaling import batch_norm_misfit, scaled, usual_sca
 from lesionlite_export.progress import reporter
 from lesionlite_export.separation import separation_of
 from lesionlite_export.verification import prepare_all
+from lesionlite_runtime.contract import classifier_contract
 from lesionlite_runtime.draft_fields import DraftImage
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "lesion.keras"
@@ -55,8 +56,9 @@ ALTERED: Mapping[str, Callable[[Pixels], Pixels]] = {
 def main(data: Path, write: Path | None) -> None:
     """Print the tables, and put them into the page."""
     model = load_keras(SAMPLE)
+    taken = classifier_contract(model.contract).input
     report = reporter(quiet=False)
-    images = prepare_all(read_isic_split(data, "valid"), model.contract.input, "Reading", report)
+    images = prepare_all(read_isic_split(data, "valid"), taken, "Reading", report)
     pixels = np.stack([p.pixels for p in images.images])
     labels = np.array([p.image.label for p in images.images])
     body = model.network.get_layer("efficientnet_lite0")

@@ -126,7 +126,7 @@ def _rows(found: Sequence[ScoreParity]) -> Iterator[Sequence[str]]:
         first.threshold,
     )
     for name, parity in zip([*names, "all"], [*found, whole], strict=True):
-        keras, tflite = (parity.figures(s).auc for s in (parity.score_keras, parity.score_tflite))
+        keras, tflite = parity.figures_keras().auc, parity.figures_tflite().auc
         assert keras is not None
         assert tflite is not None
         errors = np.abs(parity.errors)

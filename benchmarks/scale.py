@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def runs(
     kinds: Sequence[Kind],
     references: dict[str, Path],
     tflite: Path,
-    pools: dict[str, Sequence[Path]],
+    pools: Mapping[str, Sequence[Path]],
     results: Path | None,
     more: bool,
 ) -> Iterator[Run]:
