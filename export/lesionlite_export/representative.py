@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.errors import LesionliteError, UnusableInput
+from lesionlite_runtime.errors import LesionliteError, UnusableInput, forget_locals
 from lesionlite_runtime.pixels import image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
@@ -60,6 +60,10 @@ class Unusable:
 
     image: LabelledImage
     error: LesionliteError
+
+    def __post_init__(self) -> None:
+        """Let go of the pixels, which the error's trace holds."""
+        forget_locals(self.error)
 
 
 def prepare(

@@ -58,6 +58,8 @@ class Classifier:
         UsageError: for a threshold outside 0 to 1, an unknown backend, fewer than one thread.
         MissingHere: when no interpreter is installed.
 
+    Several threads may use one: they decode side by side, and take turns in the interpreter.
+
     Example:
         >>> Classifier().classify("photo.jpg").decision
         'no_referral'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from lesionlite_runtime import __version__
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UsageError, printable
 
 BUG, USAGE, INTERRUPTED = 1, 2, 130
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -137,18 +139,25 @@ def main(args: list[str] | None = None) -> int:
             click.echo(cli.get_help(click.Context(cli, info_name="lesionlite")), err=True)
             return USAGE
         code = cli.main(arguments, prog_name="lesionlite", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the caller closed it
+            sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe went away. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return BUG
     except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            _give_up_stdout()
         message, code = _in_words(error, debug)
         if debug:
             traceback.print_exc()
         click.echo(f"lesionlite: {printable(message)}", err=True)
         return code
     return code if isinstance(code, int) else 0
+
+
+def _give_up_stdout() -> None:
+    """Its reader went away, or its disk is full; Python would complain again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_words(error: BaseException, debug: bool) -> tuple[str, int]:
@@ -161,6 +170,12 @@ def _in_words(error: BaseException, debug: bool) -> tuple[str, int]:
         return f"{error.format_message().rstrip('.')}; see `{where} --help`", USAGE
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted", INTERRUPTED
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = error.filename or "what goes to stdout"
+        return (
+            f"{place} cannot be written ({error.strerror}); free some space",
+            MissingHere.exit_code,
+        )
     words = f"{type(error).__name__}: {error}".splitlines()[0]
     hint = "" if debug else "; run `lesionlite --debug ...` for the trace, and report it"
     return f"a bug: {words}{hint}", BUG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from lesionlite_runtime.imagefiles.picture import Picture, unsupported
 _SAME_COLOR = 2
 _SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 _PROFILE_CLASSES = ("scnr", "mntr", "prtr", "spac")
+_NO_OPTIMIZATION = 0x0100  # LittleCMS's cmsFLAGS_NOOPTIMIZE; Pillow names it from 10.1 on
 _ROWS = 256  # rows at a time where a wider type is needed
 
 # What a profile is probed with: every grey, and of the colours also a cube with 18 steps a side
@@ -116,7 +118,7 @@ def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         if _SPACES.get(space) != mode or source.profile.device_class not in _PROFILE_CLASSES:
             return None
         # LittleCMS's optimisation is up to 10 off in dark grey; the 256 greys can do without it
-        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        flags: Any = _NO_OPTIMIZATION if mode == "L" else 0
         target = ImageCms.createProfile("sRGB")
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)

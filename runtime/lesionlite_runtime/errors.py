@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from os import PathLike, fspath
 
 
@@ -66,6 +67,21 @@ class MissingHere(LesionliteError):
     """Something is missing on this machine: an extra, a backend, a download."""
 
     exit_code = 6
+
+
+def forget_locals(error: BaseException) -> None:
+    """Let go of what the frames of ``error``'s trace hold, and those of what it came from.
+
+    An error about a photo that is kept would keep the photo's bytes and pixels.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            waiting += [one.__cause__, one.__context__]
 
 
 _CODES = {

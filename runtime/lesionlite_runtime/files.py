@@ -30,12 +30,16 @@ def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_MODEL_BYTES) ->
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             # A pipe or a device could block or never end.
             raise UnusableInput("this is no regular file", "save it to a file first", name)
+        if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
+            raise UnusableInput("the folder cannot be read", "check its permissions", name)
         with open(path, "rb") as stream:  # noqa: PTH123 (str and PathLike alike)
             # No more memory is asked for than the file needs: a device may not have max_bytes.
             data = stream.read(min(status.st_size, max_bytes) + 1)
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise UnusableInput(reason, "check the path and its permissions", name) from error
+    except MemoryError as error:
+        raise UnusableInput("there is not enough memory to read it", "free some", name) from error
     except ValueError as error:
         raise UnusableInput("this is no valid path", "check the path", name) from error
     if not data:

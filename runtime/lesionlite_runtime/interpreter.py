@@ -7,8 +7,9 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ from lesionlite_runtime.graph import SIGNATURE_KEY
 
 BACKENDS = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 """Backend name to import package, in the order in which they are tried."""
+
+MAX_THREADS = 256
+"""Interpreters crash when they are asked for tens of thousands."""
 
 INSTALL = {
     "litert": "pip install ai-edge-litert",
@@ -37,6 +41,8 @@ class Backend(Protocol):
     def invoke(self, value: NDArray[Any]) -> NDArray[Any]:
         """The model's output for ``value``, an array of the contract's input shape: ``[units]``.
 
+        It may be called from several threads: they take turns.
+
         Raises:
             UnusableInput: when the interpreter fails.
         """
@@ -47,11 +53,14 @@ class _Interpreter:
     name: str
     runner: Any
     model: DeviceModel
+    # Input and output lie in the interpreter's own memory: a second call would overwrite them.
+    turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def invoke(self, value: NDArray[Any]) -> NDArray[Any]:
         contract = self.model.contract
         try:
-            output = self.runner(**{contract.input.name: value})[contract.output.name]
+            with self.turn:
+                output = self.runner(**{contract.input.name: value})[contract.output.name]
             return np.asarray(output).reshape(-1)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise _cannot_run(self.name, self.model, error) from error
@@ -66,14 +75,15 @@ def open_backend(model: DeviceModel, backend: str | None = None, threads: int = 
     """``model`` loaded in ``backend``, or in the first one that is installed.
 
     Raises:
-        UsageError: for an unknown backend or fewer than one thread.
+        UsageError: for an unknown backend, or threads outside 1 to `MAX_THREADS`.
         MissingHere: when the backend, or any at all, is not installed or does not load.
         UnusableInput: when the backend cannot run the model.
     """
     if backend is not None and backend not in BACKENDS:
         raise UsageError(f"there is no backend {backend!r}", f"pass {' or '.join(BACKENDS)}")
-    if threads < 1:
-        raise UsageError(f"{threads} threads are too few", "pass 1 or more")
+    if not 1 <= threads <= MAX_THREADS:
+        few = "few" if threads < 1 else "many"
+        raise UsageError(f"{threads} threads are too {few}", f"pass 1 to {MAX_THREADS}")
     installed = installed_backends()
     chosen = backend or next(iter(installed), None)
     if chosen is None or chosen not in installed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.pixels import IMAGE_SUFFIXES
@@ -14,11 +13,12 @@ from lesionlite_runtime.pixels import IMAGE_SUFFIXES
 def image_files(paths: Iterable[Path]) -> list[Path]:
     """Every path that is no folder, and the images (by suffix) in and below those that are.
 
-    Folders are walked in order of name; hidden files and folders in them are left out. A path that
-    does not exist stays in the list: the reader reports it in its place.
+    Folders are walked in order of name, links to folders too, each folder once; hidden files and
+    folders in them are left out. What cannot be read stays in the list, and the reader reports it
+    in its place: a path that does not exist, a broken link, a folder without permission.
 
     Raises:
-        UnusableInput: when a folder holds no image, or cannot be read.
+        UnusableInput: when a folder holds no image.
     """
     files: list[Path] = []
     for path in paths:
@@ -33,18 +33,32 @@ def image_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    closed: list[OSError] = []
+    seen = {_identity(folder)}
+    for place, folders, names in os.walk(folder, onerror=closed.append, followlinks=True):
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not name.startswith(".") and _is_first(Path(place, name), seen)
+        ]
         for name in names:
-            path = Path(place, name)
-            hidden = name.startswith(".")
-            if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
-                yield path
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(place, name)
+    yield from (Path(error.filename) for error in closed)
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise UnusableInput(
-        f"the folder cannot be read ({(error.strerror or str(error)).lower()})",
-        "check its permissions",
-        error.filename,
-    ) from error
+def _is_first(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether no link led here before."""
+    try:
+        identity = _identity(folder)
+    except OSError:  # the walk comes to the same fault, and tells it
+        return True
+    if identity in seen:
+        return False
+    seen.add(identity)
+    return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

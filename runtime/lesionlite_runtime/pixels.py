@@ -154,13 +154,19 @@ def image_tensor(
     check_choice("resize method", method, RESIZE_METHODS)
     check_choice("fit", fit, FITS)
     pixels = decode(source)
+    name = os.fspath(source) if isinstance(source, str | PathLike) else None
     if min(pixels.shape[:2]) < MIN_SIDE:
         raise UnusableInput(
             f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, too few to decide on",
             f"pass a photo of {MIN_SIDE} pixels a side at least",
-            os.fspath(source) if isinstance(source, str | PathLike) else None,
+            name,
         )
-    return resize(pixels, height, width, method)
+    try:
+        return resize(pixels, height, width, method)
+    except MemoryError as error:
+        raise UnusableInput(
+            "there is not enough memory to resize the image", "scale it down first", name
+        ) from error
 
 
 def pixels_sha256(pixels: NDArray[np.uint8]) -> str:
@@ -216,6 +222,10 @@ def _read_file(name: str) -> bytes:
         if status.st_size > MAX_FILE_BYTES:
             raise _too_long(name)
         return path.read_bytes()
+    except MemoryError as error:
+        raise UnusableInput(
+            "there is not enough memory to read it", "scale the image down first", name
+        ) from error
     except FileNotFoundError as error:
         raise UnusableInput("there is no such file", "check the path", name) from error
     except PermissionError as error:

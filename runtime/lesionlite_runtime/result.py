@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lesionlite_runtime.errors import LesionliteError, printable
+from lesionlite_runtime.errors import LesionliteError, forget_locals, printable
 
 RESULT_SCHEMA = "lesionlite.result/1"
 LABELS_RESULT_SCHEMA = "lesionlite.labels_result/1"
@@ -120,6 +120,10 @@ class Failure:
     model: str
     backend: str
     schema: str = RESULT_SCHEMA
+
+    def __post_init__(self) -> None:
+        """Let go of the photo, which the error's trace holds."""
+        forget_locals(self.error)
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``schema`` with ``error`` in place of a score."""

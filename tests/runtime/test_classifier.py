@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +285,33 @@ def test_a_bad_photo_is_a_failure_without_a_score(
         assert str(outcome.error).startswith(f"{path}: ")
         assert "score" not in outcome.to_json()
         assert (outcome.model, outcome.backend) == (classifier.model_id, classifier.backend)
+
+
+def test_threads_get_the_scores_that_one_gets(
+    classifier: Classifier, drawn_photos: list[Path]
+) -> None:
+    """One interpreter has one place for its input: calls that overlapped would mix photos."""
+    alone = {path: classifier.classify(path).score for path in drawn_photos}
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(classifier.classify, drawn_photos * 5))
+    assert [alone[Path(result.file)] for result in together] == [r.score for r in together]
+
+
+def test_failures_do_not_keep_the_photos(
+    classifier: Classifier, drawn_photos: list[Path], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(drawn_photos[0].read_bytes()[:2000])
+    (failure,) = classifier.classify_many([cut])
+    assert isinstance(failure, Failure)
+    error: BaseException | None = failure.error
+    frames = []
+    while error is not None:
+        frames += [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        error = error.__cause__ or error.__context__
+    assert len(frames) > 4
+    held = [value for frame in frames for value in frame.f_locals.values()]
+    assert not [value for value in held if isinstance(value, bytes | np.ndarray | Image.Image)]
 
 
 def test_a_bad_photo_alone_is_raised_with_its_name(

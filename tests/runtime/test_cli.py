@@ -150,8 +150,9 @@ def test_a_hostile_message_stays_on_one_line(
         (["frobnicate"], "there is no command 'frobnicate'; see `lesionlite --help`"),
         (["--verbose"], "No such option"),
         (["classify"], "Missing argument 'PATH...'; see `lesionlite classify --help`"),
+        (["classify", "a.jpg", ""], "a path is empty; see `lesionlite classify --help`"),
         (["classify", "a.jpg", "--jsn"], "No such option"),
-        (["classify", "a.jpg", "--threads", "0"], "0 is not in the range x>=1"),
+        (["classify", "a.jpg", "--threads", "0"], "0 is not in the range 1<=x<=256"),
         (["classify", "a.jpg", "--threshold", "high"], "'high' is not a valid float"),
         (["classify", "a.jpg", "--backend", "tpu"], "'tpu' is not one of"),
         (["inspect"], "Missing argument 'MODEL'; see `lesionlite inspect --help`"),
@@ -279,6 +280,29 @@ def test_a_reader_that_goes_away_is_no_noise(shipped_model: Path) -> None:
             check=False,
         )
     assert (outcome.returncode, outcome.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_missing_space(shipped_model: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        outcome = subprocess.run(
+            [sys.executable, "-m", "lesionlite_runtime", "inspect", str(shipped_model)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (outcome.returncode, outcome.stderr) == (
+        6,
+        "lesionlite: what goes to stdout cannot be written (No space left on device); "
+        "free some space\n",
+    )
+
+
+def test_a_closed_stdout_is_no_fault(shipped_model: Path) -> None:
+    command = f'"{sys.executable}" -m lesionlite_runtime inspect "{shipped_model}" >&-'
+    outcome = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, check=False)
+    assert (outcome.returncode, outcome.stderr) == (0, b"")
 
 
 def test_a_pipe_that_breaks_at_the_last_flush_is_no_noise(

@@ -80,6 +80,8 @@ def test_wrong_usage_is_refused(line: DeviceModel) -> None:
         open_backend(line, "tpu")
     with pytest.raises(UsageError, match="0 threads are too few"):
         open_backend(line, threads=0)
+    with pytest.raises(UsageError, match="257 threads are too many; pass 1 to 256"):
+        open_backend(line, threads=257)
 
 
 @pytest.mark.parametrize("fault", [ImportError("no lib"), AttributeError("_ARRAY_API not found")])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lesionlite_runtime.errors import UnusableInput
+from lesionlite_runtime.files import read_file
 from lesionlite_runtime.photos import image_files
 
 
@@ -45,14 +46,27 @@ def test_paths_keep_their_order_and_may_stand_twice(tmp_path: Path) -> None:
     assert [path.name for path in found] == ["2.jpg", "1.jpg", "2.jpg"]
 
 
-def test_only_regular_files_are_found(tmp_path: Path) -> None:
+def test_what_is_called_a_photo_and_is_none_is_left_to_the_reader(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere")
     touch(tmp_path, "real.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "real.jpg")
-    (tmp_path / "round").symlink_to(tmp_path)
-    assert [path.name for path in image_files([tmp_path])] == ["link.jpg", "real.jpg"]
+    found = [path.name for path in image_files([tmp_path])]
+    assert found == ["broken.jpg", "link.jpg", "pipe.jpg", "real.jpg"]
+
+
+def test_links_to_folders_are_followed_and_each_folder_is_walked_once(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "photos" / "day2").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "day2 again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "round").symlink_to(tmp_path / "photos")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    found = image_files([tmp_path / "photos"])
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "photos/a.jpg",
+        "photos/day2/b.jpg",
+    ]
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -62,7 +76,7 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     assert caught.value.file == str(tmp_path)
 
 
-def test_a_folder_that_cannot_be_read_is_named(
+def test_a_folder_that_cannot_be_read_is_left_to_the_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "a.jpg", "closed/b.jpg")
@@ -74,9 +88,16 @@ def test_a_folder_that_cannot_be_read_is_named(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UnusableInput, match=r"cannot be read \(permission denied\)") as caught:
-        image_files([tmp_path])
-    assert caught.value.file == str(tmp_path / "closed")
+    assert image_files([tmp_path]) == [tmp_path / "a.jpg", tmp_path / "closed"]
+    assert image_files([tmp_path / "closed"]) == [tmp_path / "closed"]
+
+
+def test_the_reader_says_that_a_folder_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read all
+    with pytest.raises(UnusableInput, match="the folder cannot be read; check its permissions"):
+        read_file(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])

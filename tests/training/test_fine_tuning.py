@@ -31,10 +31,11 @@ from lesionlite_training import fine_tuning, networks
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import FineTuning, Settings, Stage
-from lesionlite_training.fine_tuning import Plan, fine_tune
+from lesionlite_training.fine_tuning import fine_tune
 from lesionlite_training.lesion import Run, Trained, train_lesion
 from lesionlite_training.lesion_contract import FINE_TUNED, HEAD_ALONE, image_input_of
 from lesionlite_training.networks import scaled_backbone, score_network
+from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.threshold import choose_threshold
 from lesionlite_training.trainer import LOG, TRAINED, Member
 from lesionlite_training.training_set import TrainingSet
@@ -529,8 +530,9 @@ def test_classes_that_cannot_be_learnt_are_one_sentence(
 ) -> None:
     data = replace(noise_set(), **changes)
     tuning = replace(QUICK, blocks=0, augmentation="none", targets="classes")
+    plan = plan_of(tiny_backbone, tuning, tmp_path)
     with pytest.raises(UnusableInput) as caught:
-        fine_tune(plan_of(tiny_backbone, tuning, tmp_path), data, np.arange(32) // 2 % 2, Silent())
+        check_plan(plan, data, np.arange(32) // 2 % 2, scaled_backbone(plan.backbone))
     assert str(caught.value).startswith(problem)
 
 

@@ -307,6 +307,20 @@ def test_what_cannot_be_trained_on_is_one_sentence(
     assert told.err.startswith(f"lesionlite: {problem.format(data=few_drawings)}")
     assert told.err.count("\n") == 1
     assert not out.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", ["--fine-tune 3", "--fine-tune head --batch 21"])
+def test_a_run_in_the_way_outlives_what_is_refused(
+    arguments: Sequence[str], tmp_path: Path, words: str
+) -> None:
+    out = tmp_path / "m.keras"
+    trained = tmp_path / "m.run" / "final" / TRAINED
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    (tmp_path / "m.run" / "run.json").write_text("{}")
+    assert run(arguments, out, *words.split(), "--force") in (2, 5)
+    assert trained.exists()
 
 
 # Keras' own code asks for TensorFlow when it writes a model down; ours must not before that.

@@ -138,6 +138,13 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("group", ["train", "data"])
+def test_a_group_alone_is_wrong_usage_in_one_line(group: str, capsys: Capture) -> None:
+    assert main([group]) == 2
+    expected = f"lesionlite: Missing command; see `lesionlite {group} --help`\n"
+    assert capsys.readouterr() == ("", expected)
+
+
 def test_an_existing_file_is_kept(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "m.keras"
     out.write_bytes(b"mine")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,12 @@ from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import ImageTensor
 from lesionlite_export.views import pixel_views
 from lesionlite_runtime.contract_checks import VIEWS
-from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_training.augment import get_augmentation
-from lesionlite_training.backbones import Backbone
 from lesionlite_training.batches import Examples
 from lesionlite_training.checkpoints import Arrays
-from lesionlite_training.configuration import FineTuning
 from lesionlite_training.distillation import distilled_targets, view_means
 from lesionlite_training.features import BATCH
-from lesionlite_training.folds import Folds, OutOfFold, assign_folds
+from lesionlite_training.folds import Folds, OutOfFold
 from lesionlite_training.head import fit_logits, random_logits
 from lesionlite_training.networks import (
     scaled_backbone,
@@ -34,11 +29,12 @@ from lesionlite_training.networks import (
     trained_parameters,
     training_network,
 )
+from lesionlite_training.plan import FINAL_NAME, Plan, fold_name, split
 from lesionlite_training.readers import Reader, feature_reader, pixel_reader
-from lesionlite_training.trainer import Member, Watcher, train_member
+from lesionlite_training.trainer import Member, train_member
 from lesionlite_training.training_set import (
     TrainingSet,
-    check_classes,
+    class_answers,
     image_weights,
     positive_classes,
     training_targets,
@@ -47,31 +43,6 @@ from lesionlite_training.training_set import (
 FINAL = "final"
 TEACHER = "-teacher"
 """Ends the name of the folder of a member's teacher."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is trained, and where its state is kept.
-
-    Attributes:
-        backbone: the network under the head.
-        image_input: the contract's.
-        tuning: how it is trained.
-        seed: of order, augmentation and random weights.
-        regularization: of the head that training starts from.
-        cache: folder for decoded images; None to hold them in memory.
-        folder: of the run; each member has a folder in it.
-        watcher: see `Watcher`.
-    """
-
-    backbone: Backbone
-    image_input: ImageInput
-    tuning: FineTuning
-    seed: int
-    regularization: float
-    cache: Path | None
-    folder: Path
-    watcher: Watcher | None = None
 
 
 def fine_tune(
@@ -88,10 +59,8 @@ def fine_tune(
             None in place of the network. A run without it goes on from there.
 
     Raises:
-        UnusableInput: see `train_member`.
+        UnusableInput: see `train_member`; what `check_plan` finds is not looked for again.
     """
-    if plan.tuning.targets == "classes":
-        check_classes(data)
     augmentation = get_augmentation(plan.tuning.augmentation)
     if plan.tuning.blocks == 0:
         assert data.features is not None
@@ -104,14 +73,14 @@ def fine_tune(
     try:
         with no_tracing_warnings():
             for number in numbers[:trial]:
-                name, folder = f"fold {number + 1} of {len(numbers)}", f"fold-{number}"
+                name, folder = fold_name(number, numbers), f"fold-{number}"
                 inside, outside = everything[folds != number], everything[folds == number]
                 network = _train(plan, data, reader, inside, name, folder, report)
                 held_out = [data.images[i] for i in outside]
                 by_view[:, outside] = _scores_by_view(network, held_out, name, report)
             network = None
             if trial is None:
-                network = _train(plan, data, reader, everything, "the final network", FINAL, report)
+                network = _train(plan, data, reader, everything, FINAL_NAME, FINAL, report)
     except KeyboardInterrupt:
         report.say(f"{plan.folder} keeps what is trained so far; --resume goes on from there")
         raise
@@ -148,7 +117,7 @@ def _train(
     report: Reporter,
 ) -> Any:
     """The score network of one member, trained on the images ``inside``."""
-    learn, judge = _split(plan, data, inside)
+    learn, judge = split(plan, data, inside)
     targets = training_targets(plan.tuning, data)
     lesson = _Lesson(learn, judge, targets, targets[learn], plan.seed)
     if plan.tuning.distillation:
@@ -202,24 +171,6 @@ def _trained(
     return train_member(member, plan.tuning, plan.folder / folder, report, plan.watcher)
 
 
-def _split(
-    plan: Plan, data: TrainingSet, inside: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The images to learn from, and those that judge the epochs (none without validation)."""
-    if not plan.tuning.validation:
-        return inside, inside[:0]
-    groups = None if data.groups is None else [data.groups[i] for i in inside]
-    parts = round(1 / plan.tuning.validation)
-    try:
-        held = assign_folds(data.labels[inside], parts, plan.seed, groups) == 0
-    except UnusableInput as error:
-        raise UnusableInput(
-            f"no share of 1/{parts} can be held back from the images of a fold ({error.problem})",
-            "add images, or set another validation share",
-        ) from error
-    return inside[~held], inside[held]
-
-
 def _member(
     plan: Plan, data: TrainingSet, reader: Reader, lesson: _Lesson, name: str, folder: str
 ) -> Member:
@@ -270,14 +221,7 @@ def _start(
     if plan.tuning.head_start == "random" or data.features is None:
         return random_logits(plan.backbone.feature_size, units, lesson.seed)
     if plan.tuning.targets == "classes":
-        names = list(data.classes)
-        answers = np.array([names.index(data.class_names[i]) for i in lesson.learn])
-        missing = [name for i, name in enumerate(names) if i not in answers]
-        if missing:
-            raise UnusableInput(
-                f"a fold's network would see no image of the class {printable(missing[0])}",
-                "add images of it, or train with targets = label",
-            )
+        answers = class_answers(data, lesson.learn)
     else:
         answers = data.labels[lesson.learn]
     return fit_logits(data.features[lesson.learn], answers, units, plan.regularization)

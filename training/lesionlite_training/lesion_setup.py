@@ -22,12 +22,12 @@ from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.configuration import FineTuning, Settings
 from lesionlite_training.distinct import distinct_images
 from lesionlite_training.features import features_of
-from lesionlite_training.fine_tuning import Plan
 from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
 from lesionlite_training.networks import scaled_backbone
 from lesionlite_training.pixel_cache import cached_images
+from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.runs import open_run
 from lesionlite_training.trainer import Watcher
 from lesionlite_training.training_set import TrainingSet
@@ -130,7 +130,8 @@ def open_plan(
     """What `fine_tune` needs, after the run's folder was made ready.
 
     Raises:
-        UsageError: when the folder holds another run.
+        UsageError: when the folder holds another run; and see `check_plan`.
+        UnusableInput: see `check_plan`.
         MissingHere: when it cannot be written.
     """
     import keras
@@ -154,10 +155,6 @@ def open_plan(
         "regularization": setup.settings.regularization,
         "fine_tuning": to_json(tuning),
     }
-    open_run(run.folder, record, resume=run.resume, force=force)
-    if tuning.blocks == 0 or tuning.head_start == "logistic":
-        features = features_of(setup.network, data.images, setup.cache, report)
-        data = replace(data, features=features)
     plan = Plan(
         setup.backbone,
         setup.image_input,
@@ -168,6 +165,11 @@ def open_plan(
         run.folder,
         run.watcher,
     )
+    check_plan(plan, data, setup.folds, setup.network)
+    open_run(run.folder, record, resume=run.resume, force=force)
+    if tuning.blocks == 0 or tuning.head_start == "logistic":
+        features = features_of(setup.network, data.images, setup.cache, report)
+        data = replace(data, features=features)
     return plan, data
 
 

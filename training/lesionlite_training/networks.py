@@ -82,13 +82,8 @@ def set_trainable(network: Any, backbone: Backbone, blocks: int | None, batch_no
     for layer in layers:
         layer.trainable = True  # a network from a file may come frozen
     if blocks is not None:
-        block_of = _blocks(layers, backbone)
+        block_of = check_blocks(network, backbone, blocks)
         known = list(dict.fromkeys(block_of))
-        if blocks > len(known):
-            raise UsageError(
-                f"the backbone {backbone.name} has {len(known)} blocks, not {blocks}",
-                "pass fewer, or all",
-            )
         frozen = set(known[: len(known) - blocks])
         for layer, name in zip(layers, block_of, strict=False):
             layer.trainable = name not in frozen
@@ -98,6 +93,21 @@ def set_trainable(network: Any, backbone: Backbone, blocks: int | None, batch_no
                 layer.trainable = False
             elif hasattr(layer, "keep_statistics"):  # a SavedModel, whose layers cannot be seen
                 layer.keep_statistics = True
+
+
+def check_blocks(network: Any, backbone: Backbone, blocks: int) -> list[str]:
+    """The block of each layer of ``network``, up to the last that belongs to one.
+
+    Raises:
+        UsageError: when the backbone has fewer than ``blocks``, or none that are known.
+    """
+    found = _blocks(_leaves(network), backbone)
+    count = len(set(found))
+    if blocks > count:
+        raise UsageError(
+            f"the backbone {backbone.name} has {count} blocks, not {blocks}", "pass fewer, or all"
+        )
+    return found
 
 
 def trained_parameters(network: Any) -> tuple[int, int]:

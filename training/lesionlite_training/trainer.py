@@ -25,6 +25,7 @@ from lesionlite_training.checkpoints import (
 from lesionlite_training.configuration import FineTuning, Stage
 from lesionlite_training.optimization import compile_network
 from lesionlite_training.random_states import random_states, set_seed
+from lesionlite_training.training_set import check_batch
 
 CHECKPOINT = "checkpoint.npz"
 BEST = "best.npz"
@@ -219,12 +220,7 @@ def _one_epoch(
 def _steps(member: Member, tuning: FineTuning) -> int:
     """Batches in an epoch, which are the same at every size."""
     examples = member.examples(tuning.stages[0].size)
-    if not examples.steps:
-        raise UnusableInput(
-            f"{member.name} has {len(examples.targets)} training images, fewer than a batch of "
-            f"{examples.batch}",
-            "lower the batch",
-        )
+    check_batch(member.name, len(examples.targets), examples.batch)
     return examples.steps
 
 

@@ -57,6 +57,36 @@ def check_classes(data: TrainingSet) -> None:
             )
 
 
+def class_answers(data: TrainingSet, learn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each image's class among the classes, all of which must be there.
+
+    Raises:
+        UnusableInput: when one is not.
+    """
+    names = list(data.classes)
+    answers = np.array([names.index(data.class_names[i]) for i in learn])
+    missing = [name for i, name in enumerate(names) if i not in answers]
+    if missing:
+        raise UnusableInput(
+            f"a fold's network would see no image of the class {printable(missing[0])}",
+            "add images of it, or train with targets = label",
+        )
+    return answers
+
+
+def check_batch(name: str, images: int, batch: int) -> None:
+    """Refuse to train the network ``name`` on fewer images than a batch.
+
+    Raises:
+        UnusableInput: see above.
+    """
+    if images < batch:
+        raise UnusableInput(
+            f"{name} has {images} training images, fewer than a batch of {batch}",
+            "lower the batch",
+        )
+
+
 def training_targets(tuning: FineTuning, data: TrainingSet) -> NDArray[np.float32]:
     """float32 ``[n, 1]`` for labels, ``[n, classes]`` for classes, smoothed."""
     smoothing = tuning.label_smoothing

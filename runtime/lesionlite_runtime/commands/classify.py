@@ -11,6 +11,7 @@ import click
 from lesionlite_runtime.classifier import shipped_model
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
+    PhotoPath,
     backend_option,
     json_option,
     quiet_option,
@@ -24,9 +25,7 @@ from lesionlite_runtime.result import RESEARCH_NOTE, Failure
 
 
 @click.command("classify")
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PhotoPath())
 @click.option(
     "-m", "--model", type=click.Path(path_type=Path), help="A .tflite; by default the shipped one."
 )

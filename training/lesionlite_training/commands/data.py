@@ -7,7 +7,7 @@ import click
 from lesionlite_training.commands import data_check, data_fetch, data_manifest, data_show
 
 
-@click.group("data")
+@click.group("data", no_args_is_help=False)
 def command() -> None:
     """Fetch labelled images, list them in manifests, check and show them.
 

@@ -18,7 +18,7 @@ from lesionlite_training.points import read_points
 from lesionlite_training.rendering import linear_json, linear_lines, next_line
 
 
-@click.group("train")
+@click.group("train", no_args_is_help=False)
 def command() -> None:
     """Train a model.
 
