@@ -95,18 +95,35 @@ def recorded_outcomes(
         images: read by the file's contract.
         labels: of the scores, in order; empty for the one score of two labels.
     """
-    by_pixels, by_file = recorded.by_pixels, recorded.by_file
     names = list(labels) or [""]
     found: list[NDArray[np.float64] | LesionliteError] = []
     for image in images:
         try:
-            lines = by_pixels.get(image.sha256) or _by_file(by_file, image, recorded)
-            score = _agreed(lines, image, recorded)
+            score = recorded_score(recorded, image)
         except UnusableInput as error:
             found.append(error)
         else:
             found.append(np.array([score.scores[name] for name in names]))
     return found
+
+
+def recorded_score(recorded: RecordedScores, image: DigestedImage) -> RecordedScore:
+    """The line that is of ``image``: the first one, where all that are say the same.
+
+    Raises:
+        UnusableInput: when there is none, two differ, or it is of other pixels of the same file.
+    """
+    by_pixels = recorded.by_pixels.get(image.sha256, [])
+    by_file = recorded.by_file.get(image.file_sha256 or "", [])
+    other = [line for line in by_file if line.pixels_sha256 not in (None, image.sha256)]
+    if other and not by_pixels:
+        raise UnusableInput(
+            f"its pixels are not those that {recorded.path} has a score of (line {other[0].line})",
+            "record the scores with the same resize and the same decoder",
+            image.image.path,
+        )
+    lines = [*by_pixels, *(line for line in by_file if line.pixels_sha256 is None)]
+    return _agreed(sorted(lines, key=lambda line: line.line), image, recorded)
 
 
 def recorded_warnings(recorded: RecordedScores, found: int) -> Iterator[str]:
@@ -135,20 +152,6 @@ def _indexed(scores: Iterable[RecordedScore], key: str) -> dict[str, list[Record
         if digest is not None:
             found.setdefault(digest, []).append(score)
     return found
-
-
-def _by_file(
-    by_file: Mapping[str, list[RecordedScore]], image: DigestedImage, recorded: RecordedScores
-) -> list[RecordedScore]:
-    lines = by_file.get(file_sha256(image.image.path), []) if by_file else []
-    other = [line for line in lines if line.pixels_sha256 is not None]
-    if other:  # had its pixels been these, they would have been found by them
-        raise UnusableInput(
-            f"its pixels are not those that {recorded.path} has a score of (line {other[0].line})",
-            "record the scores with the same resize and the same decoder",
-            image.image.path,
-        )
-    return lines
 
 
 def _agreed(

@@ -133,7 +133,7 @@ def _score(body: Mapping[str, Any], number: int, file: str) -> RecordedScore:
         value = body.get(key)
         if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
             raise _LineFault(number, f"{key} is no digest", file)
-    if "sha256" not in body and "pixels_sha256" not in body:
+    if body.get("sha256") is None and body.get("pixels_sha256") is None:
         raise _LineFault(number, "it has neither sha256 nor pixels_sha256", file)
     return RecordedScore(
         number,

@@ -186,9 +186,10 @@ def _proof_set(
 ) -> ProofSet:
     images = tuple(image.image for image in paired.images)
     digests = tuple(image.sha256 for image in paired.images)
+    files = tuple(image.file_sha256 for image in paired.images)
     kinds = {row.image.path: row.kind for row in rows}
     unlike = unlike_photos(images, [kinds[image.path] for image in images])
-    return ProofSet(source, cluster(images), seen, unlike, images, digests)
+    return ProofSet(source, cluster(images), seen, unlike, images, digests, files)
 
 
 def _figures(

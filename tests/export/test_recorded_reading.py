@@ -25,7 +25,7 @@ def result(sha256: str, score: Any, **other: Any) -> dict[str, Any]:
     return {**made, "score": score, **other}
 
 
-def recorded(pixels: str, score: Any, **other: Any) -> dict[str, Any]:
+def recorded(pixels: str | None, score: Any, **other: Any) -> dict[str, Any]:
     return {"schema": "lesionlite.recorded/1", "pixels_sha256": pixels, "score": score, **other}
 
 
@@ -107,6 +107,7 @@ TORN = json.dumps(result(B, 0.4))[:60]
         (recorded(B, 0.5, model="x"), "model is no digest"),
         (recorded(B, 0.5, sha256=7), "sha256 is no digest"),
         ({"schema": "lesionlite.recorded/1", "score": 0.5}, "neither sha256 nor pixels_sha256"),
+        (recorded(None, 0.5, sha256=None), "neither sha256 nor pixels_sha256"),
         (recorded(B, 0.5, scores=[1]), "its scores are no object of numbers by label"),
         (recorded(B, 0.5, scores={}), "its scores are no object of numbers by label"),
     ],

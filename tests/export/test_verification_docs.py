@@ -76,6 +76,7 @@ def verification(
         {"constant": ("3.jpg",), "noise": ()},
         listed,
         ("0" * 64,) * 40,
+        (None,) * 40,
     )
     bad = Unusable(listed[0], UnusableInput("it is black", "", "b.jpg"))
     return Verification(

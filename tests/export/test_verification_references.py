@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_saved_scores_stand_for_the_keras_model(
     network = tiny_model.contract.provenance.network_sha256
     assert found.reference.network_sha256 == network
     assert found.to_json()["same_network"] is True
+
+
+def test_the_scores_are_saved_although_an_image_has_gone(
+    tiny_exported: Exported, small_drawn: Path, saved: Path, tmp_path: Path
+) -> None:
+    """Its digest is that of the bytes that were scored."""
+    folder = tmp_path / "drawn"
+    shutil.copytree(small_drawn, folder)
+    verified = compared(saved, tiny_exported.path, folder)
+    shutil.rmtree(folder)
+    lines = [json.loads(line) for line in reference_lines(verified)]
+    assert lines == [json.loads(line) for line in saved.read_text().splitlines()]
 
 
 def results_of(file: Path, data: Path) -> Iterator[dict[str, Any]]:

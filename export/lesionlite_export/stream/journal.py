@@ -21,7 +21,7 @@ from lesionlite_export.representative import Unusable
 from lesionlite_export.stream.rows import ScoredImage
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput, UsageError
 
-SCHEMA = "lesionlite.journal/1"
+SCHEMA = "lesionlite.journal/2"
 APPLICATION_ID = 0x6C65736A
 Rows = Sequence[ScoredImage | Unusable]
 _KINDS = {kind.__name__: kind for kind in (UnusableInput, UsageError, MissingHere, LesionliteError)}
@@ -167,7 +167,12 @@ def _json(row: ScoredImage | Unusable) -> dict[str, Any]:
         {"fault": _fault_json(one)} if isinstance(one, LesionliteError) else one.tolist()
         for one in row.outcomes
     ]
-    return {"sha256": row.sha256, "kind": row.kind, "outcomes": outcomes}
+    return {
+        "sha256": row.sha256,
+        "file_sha256": row.file_sha256,
+        "kind": row.kind,
+        "outcomes": outcomes,
+    }
 
 
 def _fault_json(error: LesionliteError) -> list[str | None]:
@@ -181,7 +186,14 @@ def _row(row: Mapping[str, Any], image: LabelledImage) -> ScoredImage | Unusable
         _fault(one["fault"]) if isinstance(one, dict) else np.array(one, np.float64)
         for one in row["outcomes"]
     ]
-    return ScoredImage(image, str(row["sha256"]), str(row["kind"]), tuple(outcomes))
+    file = row["file_sha256"]
+    return ScoredImage(
+        image,
+        str(row["sha256"]),
+        None if file is None else str(file),
+        str(row["kind"]),
+        tuple(outcomes),
+    )
 
 
 def _fault(fields: Sequence[Any]) -> LesionliteError:

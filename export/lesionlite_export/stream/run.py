@@ -102,6 +102,7 @@ def _rows(found: Found, last: Sequence[Outcome] | None = None) -> Sequence[Row]:
         else ScoredImage(
             item.image,
             item.sha256,
+            item.file_sha256,
             item.kind,
             item.outcomes if last is None else (*item.outcomes, next(more)),
         )

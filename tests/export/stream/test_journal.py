@@ -29,7 +29,7 @@ from lesionlite_runtime.cli import main
 from lesionlite_runtime.errors import LesionliteError, UnusableInput, UsageError
 
 CHUNKS = 5
-HEADER = {"schema": "lesionlite.journal/1", "file": "a", "data": "b"}
+HEADER = {"schema": "lesionlite.journal/2", "file": "a", "data": "b"}
 # Ends itself, or the whole group of its processes, once so many images are done.
 CHILD = """
 import os, signal, sys
@@ -217,8 +217,8 @@ def test_rows_come_back_as_they_were_to_the_bit(tmp_path: Path) -> None:
     images = [LabelledImage(tmp_path / f"{name}.jpg", 1, "") for name in "abc"]
     fault = UnusableInput("no score by m.tflite", "check that model", images[1].path)
     rows = [
-        ScoredImage(images[0], "0" * 64, "photo", (np.array([0.1 + 0.2, 1e-300]),)),
-        ScoredImage(images[1], "1" * 64, "noise", (fault, np.array([1 / 3]))),
+        ScoredImage(images[0], "0" * 64, "2" * 64, "photo", (np.array([0.1 + 0.2, 1e-300]),)),
+        ScoredImage(images[1], "1" * 64, None, "noise", (fault, np.array([1 / 3]))),
         Unusable(images[2], UsageError("an unknown fit")),
     ]
     with open_journal(path, HEADER) as journal:
@@ -231,6 +231,7 @@ def test_rows_come_back_as_they_were_to_the_bit(tmp_path: Path) -> None:
     assert isinstance(second, ScoredImage)
     assert isinstance(last, Unusable)
     assert (first.image, first.sha256, first.kind) == (images[0], "0" * 64, "photo")
+    assert (first.file_sha256, second.file_sha256) == ("2" * 64, None)
     assert np.array_equal(np.stack(first.outcomes), [[0.1 + 0.2, 1e-300]])
     assert (second.kind, str(second.outcomes[0])) == ("noise", str(fault))
     assert np.array_equal(np.asarray(second.outcomes[1]), [1 / 3])
