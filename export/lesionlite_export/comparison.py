@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lesionlite_export.labels_parity import LabelScoreParity, label_score_parity
 from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
@@ -99,15 +100,20 @@ def parity_of(
     opened: DeviceModel,
     clusters: Clusters | None,
     reference_threshold: float | None = None,
+    decided: NDArray[np.int64] | None = None,
 ) -> ScoreParity | LabelScoreParity:
-    """The scores of ``paired`` at the thresholds of the contract of ``opened``."""
+    """The scores of ``paired`` at the thresholds of the contract of ``opened``.
+
+    ``reference_threshold``, or of several labels ``decided``, is what the reference decides by, or
+    for, where that is of its own (`ScoreParity`, `LabelScoreParity`).
+    """
     files = [os.fspath(image.image.path) for image in paired.images]
     labels = [image.image.label for image in paired.images]
     theirs, ours = np.array(paired.reference), np.array(paired.file)
     contract = opened.contract
     if isinstance(contract, LabelsContract):
         names, thresholds = contract.output.labels, contract.threshold
-        return label_score_parity(files, names, labels, theirs, ours, thresholds, clusters)
+        return label_score_parity(files, names, labels, theirs, ours, thresholds, clusters, decided)
     assert isinstance(contract, ClassifierContract)
     threshold = contract.decision_threshold
     other = None if reference_threshold == threshold else reference_threshold

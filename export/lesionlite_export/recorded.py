@@ -35,12 +35,15 @@ class RecordedScore:
     """A line: scores by label, or under the empty name the one score of two labels.
 
     ``sha256`` is of the image's file, ``pixels_sha256`` of its pixels; one of the two is there.
+    ``decision`` is the label that was decided for, of several, and empty for none of them; None
+    where the line does not say it.
     """
 
     line: int
     scores: Mapping[str, float]
     sha256: str | None
     pixels_sha256: str | None
+    decision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _agreed(
             path,
         )
     for line in lines[1:]:
-        if line.scores != lines[0].scores:
+        if (line.scores, line.decision) != (lines[0].scores, lines[0].decision):
             raise UnusableInput(
                 f"{recorded.path} has two scores of it (lines {lines[0].line} and {line.line})",
                 "leave one line out",

@@ -140,7 +140,18 @@ def _score(body: Mapping[str, Any], number: int, file: str) -> RecordedScore:
         {str(name): float(value) for name, value in scores.items()},
         body.get("sha256"),
         body.get("pixels_sha256"),
+        _decision(body, number, file),
     )
+
+
+def _decision(body: Mapping[str, Any], number: int, file: str) -> str | None:
+    """The decision for one of several labels, see `RecordedScore`."""
+    if "scores" not in body or "decision" not in body:
+        return None
+    decision = body["decision"]
+    if decision is not None and not (isinstance(decision, str) and decision in body["scores"]):
+        raise _LineFault(number, f"its decision {_shown(decision)} is none of its labels", file)
+    return decision or ""
 
 
 def _message(error: object) -> str:

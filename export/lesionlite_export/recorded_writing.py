@@ -46,4 +46,8 @@ def _scores(parity: ScoreParity | LabelScoreParity, place: int) -> dict[str, Any
     if isinstance(parity, ScoreParity):
         return {"score": float(parity.score_keras[place])}
     row = parity.scores_keras[place].tolist()
-    return {"scores": dict(zip(parity.label_names, row, strict=True))}
+    decided = int(parity.decisions_keras[place])
+    return {
+        "scores": dict(zip(parity.label_names, row, strict=True)),
+        "decision": None if decided < 0 else parity.label_names[decided],
+    }

@@ -43,6 +43,14 @@ def test_thresholds_decide_where_the_contract_has_them() -> None:
     assert parity.measures()["flip_rate"] == 0
 
 
+def test_a_reference_with_a_rule_of_its_own_decides_by_it() -> None:
+    decided = np.array([0, 1, -1, 0])
+    parity = label_score_parity(FILES, LABELS, [0, 1, 2, 1], KERAS, KERAS, None, None, decided)
+    assert parity.decisions_keras.tolist() == [0, 1, -1, 0]
+    assert parity.flipped.tolist() == [False, False, True, False]
+    assert parity.newly_right.tolist() == [False, False, True, False]
+
+
 def test_columns_name_both_scores_of_every_label() -> None:
     parity = label_score_parity(FILES, LABELS, [0, 1, 2, 1], KERAS, FILE, None)
     columns = parity.columns()

@@ -85,6 +85,13 @@ def test_scores_of_several_labels(path: Path) -> None:
     found = read_recorded(written(path, line))
     assert found.labels == ("nevus", "melanoma", "other")
     assert found.scores[0].scores == line["scores"]
+    assert found.scores[0].decision == "nevus"
+    none = {**line, "sha256": B, "decision": None}
+    silent = {**none, "sha256": C}
+    del silent["decision"]
+    found = read_recorded(written(path, line, none, silent, {**line, "decision": "wart"}))
+    assert [score.decision for score in found.scores] == ["nevus", "", None]
+    assert "line 4: its decision 'wart' is none of its labels" in str(found.faults[0])
 
 
 TORN = json.dumps(result(B, 0.4))[:60]
