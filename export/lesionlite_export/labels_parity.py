@@ -95,7 +95,7 @@ class LabelScoreParity:
     @property
     def accuracy_difference(self) -> float:
         """Accuracy of the file less that of the reference."""
-        return float(self.right_tflite.mean() - self.right_keras.mean())
+        return (int(self.right_tflite.sum()) - int(self.right_keras.sum())) / self.n
 
     def measures(self) -> dict[str, float | None]:
         """The figures that limits are set on, by the limit's name."""
