@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ def read_recorded(path: str | os.PathLike[str]) -> RecordedScores:
     failures: dict[str, str] = {}
     faults: list[LesionliteError] = []
     common = _Common(file)
-    lines = read_file(path).split(b"\n")
+    lines = read_file(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def test_results_of_classify_are_read(path: Path) -> None:
     ]
     assert found.failures == {"bad.jpg": "x/bad.jpg: this is no image; save it anew"}
     assert found.labels == found.faults == ()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(path: Path) -> None:
+    path.write_bytes(codecs.BOM_UTF8 + written(path, result(A, 0.3), result(B, 1)).read_bytes())
+    found = read_recorded(path)
+    assert [score.sha256 for score in found.scores] == [A, B]
+    assert found.faults == ()
 
 
 def test_scores_of_anybody_need_a_digest_and_a_score_alone(path: Path) -> None:

@@ -124,8 +124,9 @@ def command(
     the float32 one), or recorded scores: JSON Lines by `lesionlite classify --json` or
     --save-reference.
 
-    Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
-    --data. --layers names the layers in which the file's error starts, whatever the exit code.
+    Exit code 0: within the limits. 3: not. 4: within them, but some images or recorded lines could
+    not be used. A regression is compared over its range and needs no --data. --layers names the
+    layers in which the file's error starts, whatever the exit code.
 
     Example: lesionlite verify model.keras model.tflite --data valid.csv --csv scores.csv
 
