@@ -100,7 +100,7 @@ def effective_n(values: NDArray[Any], clusters: Clusters) -> float:
     m = int(places.max()) + 1
     found, counts = np.unique(values, return_counts=True)
     uncommon = places[values != found[counts.argmax()]]
-    if m == 1 or len(uncommon) == 0:
+    if len(uncommon) == 0:
         return float(m)
     spread = float(np.sum(np.bincount(places, deviations) ** 2))
     plain = min(float(n), n * float(np.sum(deviations**2)) / spread) if spread > 0 else float(n)
