@@ -3,7 +3,7 @@
     python benchmarks/paired_coverage.py --sets 1000 --write docs/verification.md
 
 Sets of images are drawn whose scores by two models follow a known distribution, so that the flip
-rate and the differences of all that could be drawn are known. Images come alone, or three to a
+rate and the differences of all that could be drawn are known. Images come alone, or several to a
 patient whose scores and score errors go together.
 """
 
@@ -76,6 +76,8 @@ SETTINGS = (
     Setting("148, 3 of a patient", 148, 0.2, 3),
     Setting("600, 3 of a patient", 600, 0.2, 3),
     Setting("the same, patients not known", 600, 0.2, 3, told=False),
+    Setting("150, 15 of a patient", 150, 0.2, 15),
+    Setting("150, 30 of a patient", 150, 0.2, 30),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -35,6 +35,9 @@ class Side:
         network_sha256: digest of the Keras network that it comes from, likewise.
         recipe: of the export; None where there was none, or nobody says.
         threshold: what it decides by; None for a regression and for several labels.
+        thresholds: of several labels, what each needs; None where the highest score decides, and
+            for recorded scores, which have their decisions with them.
+        contract: digest of its contract; None for what is no ``.tflite``.
     """
 
     kind: str
@@ -43,9 +46,12 @@ class Side:
     network_sha256: str | None
     recipe: str | None
     threshold: float | None
+    thresholds: Mapping[str, float] | None = None
+    contract: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON."""
+        """The fields as JSON, but for the contract; ``thresholds`` where there are any."""
+        own = {} if self.thresholds is None else {"thresholds": dict(self.thresholds)}
         return {
             "kind": self.kind,
             "file": self.file,
@@ -53,21 +59,22 @@ class Side:
             "network_sha256": self.network_sha256,
             "recipe": self.recipe,
             "threshold": self.threshold,
+            **own,
         }
 
 
 def file_side(contract: AnyContract, file: str) -> Side:
     """The ``.tflite`` that is verified."""
-    return _side(TFLITE, contract, file, _threshold(contract))
+    return _side(TFLITE, contract, file, _threshold(contract), label_thresholds(contract))
 
 
 def reference_side(reference: Reference, contract: AnyContract) -> Side:
     """What it is compared with.
 
-    A Keras network decides by the threshold of the file that was made from it. Every other
-    reference has one of its own; recorded scores without one take the file's.
+    A Keras network decides by the thresholds of the file that was made from it. Every other
+    reference has its own; recorded scores without a threshold take the file's.
     """
-    own = _threshold(contract)
+    own, labels = _threshold(contract), label_thresholds(contract)
     if isinstance(reference, RecordedScores):
         threshold = own if reference.threshold is None or own is None else reference.threshold
         return Side(
@@ -75,10 +82,10 @@ def reference_side(reference: Reference, contract: AnyContract) -> Side:
         )
     theirs = reference.contract
     if not isinstance(reference, KerasModel):
-        return _side(TFLITE, theirs, reference.path, _threshold(theirs))
+        return file_side(theirs, reference.path)
     if theirs.provenance.network_sha256 != contract.provenance.network_sha256:
-        own = _threshold(theirs, contract.provenance.views)
-    return _side(KERAS, theirs, reference.path, own)
+        own, labels = _threshold(theirs, contract.provenance.views), label_thresholds(theirs)
+    return _side(KERAS, theirs, reference.path, own, labels)
 
 
 def same_network(reference: Side, file: Side) -> bool | None:
@@ -86,6 +93,13 @@ def same_network(reference: Side, file: Side) -> bool | None:
     if reference.network_sha256 is not None:
         return reference.network_sha256 == file.network_sha256
     return True if reference.model == file.model else None
+
+
+def label_thresholds(contract: AnyContract) -> Mapping[str, float] | None:
+    """What each of several labels needs; None where the highest score decides, and for others."""
+    if not isinstance(contract, LabelsContract) or contract.threshold is None:
+        return None
+    return contract.threshold.values
 
 
 def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
@@ -102,6 +116,11 @@ def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
         yield (
             f"{reference.file} decides at {theirs:.4f} and {file.file} at {own:.4f}: a flip is a "
             "difference of their own decisions"
+        )
+    if reference.kind != RECORDED and reference.thresholds != file.thresholds:
+        yield (
+            f"{reference.file} decides by {_rule(reference.thresholds)} and {file.file} by "
+            f"{_rule(file.thresholds)}: a flip is a difference of their own decisions"
         )
 
 
@@ -191,10 +210,24 @@ def _other_labels(reference: str, file: str) -> UnusableInput:
     )
 
 
-def _side(kind: str, contract: AnyContract, file: str, threshold: float | None) -> Side:
+def _side(
+    kind: str,
+    contract: AnyContract,
+    file: str,
+    threshold: float | None,
+    thresholds: Mapping[str, float] | None,
+) -> Side:
     provenance = contract.provenance
-    model, network = contract.model_id, provenance.network_sha256
-    return Side(kind, file, model, network, provenance.recipe, threshold)
+    return Side(
+        kind,
+        file,
+        contract.model_id,
+        provenance.network_sha256,
+        provenance.recipe,
+        threshold,
+        thresholds,
+        contract.digest if kind == TFLITE else None,
+    )
 
 
 def _threshold(contract: AnyContract, views: int | None = None) -> float | None:
@@ -205,6 +238,12 @@ def _threshold(contract: AnyContract, views: int | None = None) -> float | None:
         if other.views == views:
             return other.threshold.value
     return contract.decision_threshold
+
+
+def _rule(thresholds: Mapping[str, float] | None) -> str:
+    if thresholds is None:
+        return "the highest score"
+    return "thresholds (" + ", ".join(f"{name} {at:.4f}" for name, at in thresholds.items()) + ")"
 
 
 def _short(side: Side) -> str:

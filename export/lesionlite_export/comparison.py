@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lesionlite_export.gate import unscored_sentence
 from lesionlite_export.labels_parity import LabelScoreParity, label_score_parity
 from lesionlite_export.parity import ScoreParity, ValueParity, score_parity
 from lesionlite_export.progress import Reporter
@@ -28,7 +30,7 @@ from lesionlite_runtime.contract import (
     regression_contract,
 )
 from lesionlite_runtime.door import DeviceModel, open_model
-from lesionlite_runtime.errors import LesionliteError
+from lesionlite_runtime.errors import LesionliteError, ProofFailed
 from lesionlite_runtime.regressor import Regressor
 
 GRID = 1001
@@ -60,22 +62,26 @@ def pair_outputs(
     """The outputs of ``reference`` and of the file ``opened`` for each of ``images``.
 
     Raises:
-        UnusableInput: when no image has outputs of both; it is the fault of the first.
+        ProofFailed, UnusableInput: see `pair_outcomes`.
     """
     contract = image_contract(opened.contract, opened.path)
     labels = contract.output.labels if isinstance(contract, LabelsContract) else ()
     theirs = reference_outcomes(reference, images, labels, report, backend=backend, threads=threads)
     ours = tflite_outcomes(opened, images, report, "Scoring with the .tflite", backend, threads)
-    return pair_outcomes(images, theirs, ours)
+    return pair_outcomes(images, theirs, ours, opened.path)
 
 
 def pair_outcomes(
-    images: Sequence[DigestedImage], theirs: Sequence[Outcome], ours: Sequence[Outcome]
+    images: Sequence[DigestedImage],
+    theirs: Sequence[Outcome],
+    ours: Sequence[Outcome],
+    file: str,
 ) -> Paired:
-    """The ``images`` that both the reference's outcomes and the file's are numbers for.
+    """The ``images`` that both the reference's outcomes and those of ``file`` are numbers for.
 
     Raises:
-        UnusableInput: when there is none; it is the fault of the first.
+        ProofFailed: when there is none, and the reference has one that the file has not.
+        UnusableInput: when the reference has none either; it is the fault of the first image.
     """
     kept: list[tuple[DigestedImage, Outcome, Outcome]] = []
     unusable: list[Unusable] = []
@@ -88,6 +94,14 @@ def pair_outcomes(
             unscored += 1
         else:
             kept.append((image, one, other))
+    if not kept and unscored:
+        first = next(one for one in ours if isinstance(one, LesionliteError))
+        raise ProofFailed(
+            f"the proof failed: {unscored_sentence(unscored)}, and a score for no image "
+            f"({first.problem})",
+            "choose another recipe",
+            file,
+        )
     if not kept:
         raise unusable[0].error
     paired, left, right = zip(*kept, strict=True)
@@ -99,15 +113,20 @@ def parity_of(
     opened: DeviceModel,
     clusters: Clusters | None,
     reference_threshold: float | None = None,
+    decided: NDArray[np.int64] | None = None,
 ) -> ScoreParity | LabelScoreParity:
-    """The scores of ``paired`` at the thresholds of the contract of ``opened``."""
+    """The scores of ``paired`` at the thresholds of the contract of ``opened``.
+
+    ``reference_threshold``, or of several labels ``decided``, is what the reference decides by, or
+    for, where that is of its own (`ScoreParity`, `LabelScoreParity`).
+    """
     files = [os.fspath(image.image.path) for image in paired.images]
     labels = [image.image.label for image in paired.images]
     theirs, ours = np.array(paired.reference), np.array(paired.file)
     contract = opened.contract
     if isinstance(contract, LabelsContract):
         names, thresholds = contract.output.labels, contract.threshold
-        return label_score_parity(files, names, labels, theirs, ours, thresholds, clusters)
+        return label_score_parity(files, names, labels, theirs, ours, thresholds, clusters, decided)
     assert isinstance(contract, ClassifierContract)
     threshold = contract.decision_threshold
     other = None if reference_threshold == threshold else reference_threshold

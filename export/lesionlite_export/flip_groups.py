@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite_export.counted import Counted, counted
-from lesionlite_export.groups import FEWEST, SUBGROUP_COLUMNS, UNKNOWN, group_of, group_order
-from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.groups import FEWEST, SUBGROUP_COLUMNS, group_of, group_order
+from lesionlite_export.manifest import UNKNOWN, LabelledImage
 from lesionlite_export.statistics import Clusters
 
 CLASS = "class"

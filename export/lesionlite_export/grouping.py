@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.manifest import UNKNOWN, LabelledImage
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.resize import check_choice
 
@@ -68,14 +68,14 @@ def groups_of(images: Sequence[LabelledImage], by: str = AUTO) -> Grouping:
     if by == NONE:
         return Grouping((), tuple(f"image {i}" for i in range(len(images))), 0)
     columns = (PATIENT, LESION) if by == AUTO else (by,)
-    used = tuple(c for c in columns if any(c in image.facts for image in images))
+    used = tuple(c for c in columns if any(_id(image, c) for image in images))
     if not used and by != AUTO:
         raise UnusableInput(
             f"no image has a {by}", f"fill the column {by} of the manifest, or pass --group none"
         )
     groups, without_id = [], 0
     for i, image in enumerate(images):
-        patient, lesion = (image.facts.get(c) if c in columns else None for c in (PATIENT, LESION))
+        patient, lesion = (_id(image, c) if c in columns else None for c in (PATIENT, LESION))
         if patient is None and lesion is not None and by == AUTO:
             patient = patient_of.get(lesion)
         if patient is not None:
@@ -88,6 +88,12 @@ def groups_of(images: Sequence[LabelledImage], by: str = AUTO) -> Grouping:
     return Grouping(used, tuple(groups), without_id if used else 0)
 
 
+def _id(image: LabelledImage, column: str) -> str | None:
+    """The id that the image has there; None for none, blanks, and "unknown"."""
+    value = image.facts.get(column, "").strip()
+    return value if value and value.casefold() != UNKNOWN else None
+
+
 def _patients_of_lesions(images: Sequence[LabelledImage]) -> dict[str, str]:
     """The patient of each lesion that has one.
 
@@ -96,7 +102,7 @@ def _patients_of_lesions(images: Sequence[LabelledImage]) -> dict[str, str]:
     """
     patients: dict[str, str] = {}
     for image in images:
-        lesion, patient = image.facts.get(LESION), image.facts.get(PATIENT)
+        lesion, patient = _id(image, LESION), _id(image, PATIENT)
         if lesion is None or patient is None:
             continue
         known = patients.setdefault(lesion, patient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.manifest import UNKNOWN, LabelledImage
 
 SUBGROUP_COLUMNS = ("age", "sex", "site", "skin_type")
 AGE_LIMITS = (30, 45, 60, 75)
@@ -15,7 +15,6 @@ AGE_BANDS = (
     *(f"{low}-{high - 1}" for low, high in pairwise(AGE_LIMITS)),
     f"{AGE_LIMITS[-1]}+",
 )
-UNKNOWN = "unknown"
 FEWEST = 10
 """With fewer images of a label than this, a group's figures say too little to compare."""
 

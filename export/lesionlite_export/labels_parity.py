@@ -30,8 +30,10 @@ class LabelScoreParity:
         labels: int64 ``[n]``, the index of each image's true label.
         scores_keras: float64 ``[n, labels]``, of the reference.
         scores_tflite: likewise, of the file.
-        thresholds: what each label needs; None for the highest score.
+        thresholds: what each label needs by the file; None for the highest score.
         clusters: int64 ``[n]``, which images belong together; None where each stands for itself.
+        decided: int64 ``[n]``, what the reference decides by a rule of its own, -1 for none; None
+            where it decides by ``thresholds`` as well.
     """
 
     files: tuple[str, ...]
@@ -41,6 +43,7 @@ class LabelScoreParity:
     scores_tflite: Table
     thresholds: LabelThresholds | None
     clusters: Clusters | None = None
+    decided: NDArray[np.int64] | None = None
 
     @property
     def n(self) -> int:
@@ -50,6 +53,8 @@ class LabelScoreParity:
     @property
     def decisions_keras(self) -> NDArray[np.int64]:
         """The reference's decision for each image, -1 for none."""
+        if self.decided is not None:
+            return self.decided
         return decide(self.scores_keras, self.label_names, self.thresholds)
 
     @property
@@ -90,7 +95,7 @@ class LabelScoreParity:
     @property
     def accuracy_difference(self) -> float:
         """Accuracy of the file less that of the reference."""
-        return float(self.right_tflite.mean() - self.right_keras.mean())
+        return (int(self.right_tflite.sum()) - int(self.right_keras.sum())) / self.n
 
     def measures(self) -> dict[str, float | None]:
         """The figures that limits are set on, by the limit's name."""
@@ -163,6 +168,7 @@ def label_score_parity(
     scores_tflite: Table,
     thresholds: LabelThresholds | None,
     clusters: Clusters | None = None,
+    decided: NDArray[np.int64] | None = None,
 ) -> LabelScoreParity:
     """A `LabelScoreParity` of plain sequences.
 
@@ -184,4 +190,5 @@ def label_score_parity(
         scores_tflite,
         thresholds,
         clusters,
+        decided,
     )

@@ -16,8 +16,11 @@ from lesionlite_runtime.pixels import IMAGE_SUFFIXES
 REQUIRED_COLUMNS = ("filepath", "label")
 LEAKS_FILE = "leaks.csv"
 MAX_CSV_BYTES = 256 << 20
-FACT_COLUMNS = ("lesion_id", "patient_id", "age", "sex", "site", "skin_type", "license")
-"""Columns that a manifest may have beside those that it needs; an empty field says nothing."""
+ID_COLUMNS = ("lesion_id", "patient_id")
+FACT_COLUMNS = (*ID_COLUMNS, "age", "sex", "site", "skin_type", "license")
+"""Columns that a manifest may have beside those that it needs; a blank field says nothing."""
+UNKNOWN = "unknown"
+"""What archives write where they do not know; as an id it says nothing either."""
 DEFAULT_CLASSES: Mapping[str, int] = {"melanoma": 1, "nevus": 0, "seborrheic_keratosis": 0}
 
 
@@ -25,7 +28,8 @@ DEFAULT_CLASSES: Mapping[str, int] = {"melanoma": 1, "nevus": 0, "seborrheic_ker
 class LabelledImage:
     """An image file with its label, 1 or 0, and the name of its class where that is known.
 
-    ``facts`` is what the manifest says in its `FACT_COLUMNS`, by column, without empty fields.
+    ``facts`` is what the manifest says in its `FACT_COLUMNS`, by column, without fields that say
+    nothing.
     """
 
     path: Path
@@ -239,12 +243,16 @@ def _image(
     if not is_file:
         raise refuse(f"the image {name} does not exist", "correct the path or leave the line out")
     class_name = row[columns["class"]] if "class" in columns else ""
-    facts = {name: row[columns[name]] for name in FACT_COLUMNS if name in columns}
+    facts = {name: row[columns[name]].strip() for name in FACT_COLUMNS if name in columns}
     return LabelledImage(
         Path(os.path.normpath(file.parent / filepath)),
         int(label),
         class_name,
-        {name: value for name, value in facts.items() if value},
+        {
+            name: value
+            for name, value in facts.items()
+            if value and not (name in ID_COLUMNS and value.casefold() == UNKNOWN)
+        },
     )
 
 

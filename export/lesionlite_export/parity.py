@@ -157,7 +157,9 @@ class ScoreParity:
         absolute = np.abs(self.errors)
         return {
             "flip_rate": float(self.flipped.mean()),
-            "newly_missed_rate": float(self.newly_missed.sum()) / max(1, self.positives),
+            "newly_missed_rate": int(self.newly_missed.sum()) / self.positives
+            if self.positives
+            else None,
             "auc_difference": None if difference is None else abs(difference[0]),
             "mean_score_error": float(absolute.mean()),
             "max_score_error": float(absolute.max()),

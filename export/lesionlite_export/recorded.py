@@ -35,12 +35,15 @@ class RecordedScore:
     """A line: scores by label, or under the empty name the one score of two labels.
 
     ``sha256`` is of the image's file, ``pixels_sha256`` of its pixels; one of the two is there.
+    ``decision`` is the label that was decided for, of several, and empty for none of them; None
+    where the line does not say it.
     """
 
     line: int
     scores: Mapping[str, float]
     sha256: str | None
     pixels_sha256: str | None
+    decision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,35 @@ def recorded_outcomes(
         images: read by the file's contract.
         labels: of the scores, in order; empty for the one score of two labels.
     """
-    by_pixels, by_file = recorded.by_pixels, recorded.by_file
     names = list(labels) or [""]
     found: list[NDArray[np.float64] | LesionliteError] = []
     for image in images:
         try:
-            lines = by_pixels.get(image.sha256) or _by_file(by_file, image, recorded)
-            score = _agreed(lines, image, recorded)
+            score = recorded_score(recorded, image)
         except UnusableInput as error:
             found.append(error)
         else:
             found.append(np.array([score.scores[name] for name in names]))
     return found
+
+
+def recorded_score(recorded: RecordedScores, image: DigestedImage) -> RecordedScore:
+    """The line that is of ``image``: the first one, where all that are say the same.
+
+    Raises:
+        UnusableInput: when there is none, two differ, or it is of other pixels of the same file.
+    """
+    by_pixels = recorded.by_pixels.get(image.sha256, [])
+    by_file = recorded.by_file.get(image.file_sha256 or "", [])
+    other = [line for line in by_file if line.pixels_sha256 not in (None, image.sha256)]
+    if other and not by_pixels:
+        raise UnusableInput(
+            f"its pixels are not those that {recorded.path} has a score of (line {other[0].line})",
+            "record the scores with the same resize and the same decoder",
+            image.image.path,
+        )
+    lines = [*by_pixels, *(line for line in by_file if line.pixels_sha256 is None)]
+    return _agreed(sorted(lines, key=lambda line: line.line), image, recorded)
 
 
 def recorded_warnings(recorded: RecordedScores, found: int) -> Iterator[str]:
@@ -137,20 +157,6 @@ def _indexed(scores: Iterable[RecordedScore], key: str) -> dict[str, list[Record
     return found
 
 
-def _by_file(
-    by_file: Mapping[str, list[RecordedScore]], image: DigestedImage, recorded: RecordedScores
-) -> list[RecordedScore]:
-    lines = by_file.get(file_sha256(image.image.path), []) if by_file else []
-    other = [line for line in lines if line.pixels_sha256 is not None]
-    if other:  # had its pixels been these, they would have been found by them
-        raise UnusableInput(
-            f"its pixels are not those that {recorded.path} has a score of (line {other[0].line})",
-            "record the scores with the same resize and the same decoder",
-            image.image.path,
-        )
-    return lines
-
-
 def _agreed(
     lines: Sequence[RecordedScore], image: DigestedImage, recorded: RecordedScores
 ) -> RecordedScore:
@@ -165,7 +171,7 @@ def _agreed(
             path,
         )
     for line in lines[1:]:
-        if line.scores != lines[0].scores:
+        if (line.scores, line.decision) != (lines[0].scores, lines[0].decision):
             raise UnusableInput(
                 f"{recorded.path} has two scores of it (lines {lines[0].line} and {line.line})",
                 "leave one line out",

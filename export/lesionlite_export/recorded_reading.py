@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ def read_recorded(path: str | os.PathLike[str]) -> RecordedScores:
     failures: dict[str, str] = {}
     faults: list[LesionliteError] = []
     common = _Common(file)
-    lines = read_file(path).split(b"\n")
+    lines = read_file(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -133,14 +134,25 @@ def _score(body: Mapping[str, Any], number: int, file: str) -> RecordedScore:
         value = body.get(key)
         if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
             raise _LineFault(number, f"{key} is no digest", file)
-    if "sha256" not in body and "pixels_sha256" not in body:
+    if body.get("sha256") is None and body.get("pixels_sha256") is None:
         raise _LineFault(number, "it has neither sha256 nor pixels_sha256", file)
     return RecordedScore(
         number,
         {str(name): float(value) for name, value in scores.items()},
         body.get("sha256"),
         body.get("pixels_sha256"),
+        _decision(body, number, file),
     )
+
+
+def _decision(body: Mapping[str, Any], number: int, file: str) -> str | None:
+    """The decision for one of several labels, see `RecordedScore`."""
+    if "scores" not in body or "decision" not in body:
+        return None
+    decision = body["decision"]
+    if decision is not None and not (isinstance(decision, str) and decision in body["scores"]):
+        raise _LineFault(number, f"its decision {_shown(decision)} is none of its labels", file)
+    return decision or ""
 
 
 def _message(error: object) -> str:

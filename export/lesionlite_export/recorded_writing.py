@@ -7,7 +7,7 @@ from typing import Any
 
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.parity import ScoreParity
-from lesionlite_export.recorded import RECORDED_SCHEMA, file_sha256
+from lesionlite_export.recorded import RECORDED_SCHEMA
 from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.errors import UsageError
@@ -28,12 +28,13 @@ def reference_lines(verification: Verification) -> Iterator[str]:
         "model": side.model,
         "network_sha256": side.network_sha256,
     }
-    for place, (image, digest) in enumerate(zip(proof.images, proof.digests, strict=True)):
+    rows = zip(proof.images, proof.digests, proof.file_digests, strict=True)
+    for place, (image, digest, file) in enumerate(rows):
         yield json_line(
             {
                 "schema": RECORDED_SCHEMA,
                 "file": image.path.name,
-                "sha256": file_sha256(image.path),
+                **({} if file is None else {"sha256": file}),
                 "pixels_sha256": digest,
                 **_scores(parity, place),
                 **{key: value for key, value in common.items() if value is not None},
@@ -45,4 +46,8 @@ def _scores(parity: ScoreParity | LabelScoreParity, place: int) -> dict[str, Any
     if isinstance(parity, ScoreParity):
         return {"score": float(parity.score_keras[place])}
     row = parity.scores_keras[place].tolist()
-    return {"scores": dict(zip(parity.label_names, row, strict=True))}
+    decided = int(parity.decisions_keras[place])
+    return {
+        "scores": dict(zip(parity.label_names, row, strict=True)),
+        "decision": None if decided < 0 else parity.label_names[decided],
+    }

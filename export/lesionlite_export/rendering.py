@@ -50,6 +50,8 @@ def limit_lines(verdict: Verdict) -> Iterator[str]:
             yield f"limit      {name} {value:.4g}: {sign} {limit:g}"
         elif limit is None:
             yield f"limit      {name}: not gated"
+        else:
+            yield f"limit      {name}: not defined on these images"
 
 
 def interval_text(interval: Interval | None) -> str:

@@ -18,7 +18,8 @@ from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, UnusableInput, forget_locals
-from lesionlite_runtime.pixels import image_tensor, pixels_sha256
+from lesionlite_runtime.files import read_file
+from lesionlite_runtime.pixels import MAX_FILE_BYTES, image_tensor, pixels_sha256
 
 DEFAULT_SIZE = 200
 LIST_COLUMNS = ("filepath", "label", "class", "pixels_sha256")
@@ -36,6 +37,10 @@ class DigestedImage(Protocol):
     def sha256(self) -> str:
         """See `pixels_sha256`."""
 
+    @property
+    def file_sha256(self) -> str | None:
+        """The SHA-256 of the bytes that were read; None where nothing keeps it."""
+
 
 class ImageTensor(DigestedImage, Protocol):
     """A labelled image, its uint8 tensor ``[H, W, 3]``, in memory or not, and the digest of it."""
@@ -47,11 +52,15 @@ class ImageTensor(DigestedImage, Protocol):
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """A labelled image as the uint8 tensor ``[H, W, 3]`` that the network gets, and its digest."""
+    """A labelled image as the uint8 tensor ``[H, W, 3]`` that the network gets, and its digest.
+
+    ``file_sha256`` is of the bytes that it was read from, None where nobody asks for it.
+    """
 
     image: LabelledImage
     pixels: NDArray[np.uint8]
     sha256: str
+    file_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,17 +81,27 @@ def prepare(
     """Each image's tensor by the contract's pixels code, in order."""
     for image in images:
         try:
-            pixels = image_tensor(
-                image.path,
-                image_input.height,
-                image_input.width,
-                image_input.resize,
-                image_input.fit,
-            )
+            data = read_file(image.path, MAX_FILE_BYTES)
+            pixels = tensor_of_bytes(data, image_input, image.path)
         except LesionliteError as error:
             yield Unusable(image, error)
         else:
-            yield PreparedImage(image, pixels, pixels_sha256(pixels))
+            digest = hashlib.sha256(data).hexdigest()
+            yield PreparedImage(image, pixels, pixels_sha256(pixels), digest)
+
+
+def tensor_of_bytes(data: bytes, image_input: ImageInput, path: Path) -> NDArray[np.uint8]:
+    """The tensor of an image file that was read already; ``path`` is named in errors.
+
+    Raises:
+        LesionliteError: see `image_tensor`.
+    """
+    try:
+        return image_tensor(
+            data, image_input.height, image_input.width, image_input.resize, image_input.fit
+        )
+    except LesionliteError as error:
+        raise type(error)(error.problem, error.remedy, path) from error
 
 
 def usable_images(

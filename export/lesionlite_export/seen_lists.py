@@ -42,6 +42,11 @@ def training_set(path: Path, contract: ImageContract, report: Reporter) -> Known
     return KnownSet(TRAINING, str(path), frozenset(digests))
 
 
+def list_path(tflite: Path) -> Path:
+    """Where export writes the list of representative images of ``tflite``."""
+    return tflite.with_name(f"{tflite.stem}{LIST_SUFFIX}")
+
+
 def list_beside(tflite: Path, contract: ImageContract) -> KnownSet | None:
     """The list of representative images that export wrote beside ``tflite``.
 
@@ -50,7 +55,7 @@ def list_beside(tflite: Path, contract: ImageContract) -> KnownSet | None:
     Raises:
         UnusableInput: when it cannot be read.
     """
-    path = tflite.with_name(f"{tflite.stem}{LIST_SUFFIX}")
+    path = list_path(tflite)
     digests = _listed_digests(path) if path.is_file() else None
     whole = (contract.provenance.calibration or {}).get(LIST)
     if digests is None or digest_of_digests(digests) != whole:

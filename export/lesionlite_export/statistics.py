@@ -66,7 +66,7 @@ def share(hits: NDArray[np.bool_], clusters: Clusters | None = None) -> Interval
     """The share of true ``hits`` with the exact interval; that of no image at all is 0 to 1.
 
     In clusters it is the exact interval of as many independent images as say the same (Korn and
-    Graubard 1998, Survey Methodology 24:193), see `effective_n`.
+    Graubard 1998, Survey Methodology 24:193), see `effective_n`: of one cluster that is one image.
     """
     count, n = int(hits.sum()), len(hits)
     if clusters is None or n == 0:
@@ -85,16 +85,38 @@ def effective_n(values: NDArray[Any], clusters: Clusters) -> float:
     """How many independent images say as much of the mean of ``values`` as these in their clusters.
 
     The number of images over the design effect, the variance of the mean as a ratio estimator over
-    that of independent images (Rao and Scott 1992, Biometrics 48:577); n at most. Both variances
-    are taken without the factor m / (m - 1) for m clusters, so that clusters of one image give n.
-    Where all images agree nothing shows how alike those of a cluster are: each cluster counts once.
+    that of independent images (Rao and Scott 1992, Biometrics 48:577); n at most. Of few clusters
+    that variance is itself uncertain, and it is made larger by (t(m - 1) / t(n - 1))**2 for m
+    clusters of n images, quantiles of Student's t with so many degrees of freedom (Korn and
+    Graubard 1998, Survey Methodology 24:193). Clusters of one image give n, and equal images in
+    each cluster m.
+
+    That factor takes nothing away below m, what the clusters say if each counts once. And each
+    counts once where all values but the commonest stand in one cluster, or there are none: nothing
+    shows then how alike the images of a cluster are.
     """
     n, deviations = len(values), values - float(values.mean())
     _, places = np.unique(clusters, return_inverse=True)
-    if np.ptp(values.astype(np.float64)) == 0:
-        return float(places.max() + 1)
+    m = int(places.max()) + 1
+    found, counts = np.unique(values, return_counts=True)
+    uncommon = places[values != found[counts.argmax()]]
+    if len(uncommon) == 0:
+        return float(m)
     spread = float(np.sum(np.bincount(places, deviations) ** 2))
-    return min(float(n), n * float(np.sum(deviations**2)) / spread) if spread > 0 else float(n)
+    plain = min(float(n), n * float(np.sum(deviations**2)) / spread) if spread > 0 else float(n)
+    once = min(plain, float(m))
+    if np.ptp(uncommon) == 0:
+        return once
+    # The two variances' own factors, m / (m - 1) and n / (n - 1), are the second quotient.
+    return max(once, plain * _t_quotient(n, m) ** 2 * ((m - 1) / m) / ((n - 1) / n))
+
+
+def _t_quotient(n: int, m: int) -> float:
+    """The quantile of Student's t for n images over that for m clusters, 1 at most."""
+    from scipy.stats import t
+
+    upper = 0.5 + CONFIDENCE / 2
+    return float(t.ppf(upper, n - 1)) / float(t.ppf(upper, m - 1))
 
 
 def operating_point(

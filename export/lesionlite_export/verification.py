@@ -10,6 +10,7 @@ from pathlib import Path
 from lesionlite_export.comparability import check_comparable, file_side, reference_side
 from lesionlite_export.comparison import Paired, compare_regressions, parity_of
 from lesionlite_export.gate import check_limits, judge
+from lesionlite_export.label_decisions import decision_warnings, own_decisions
 from lesionlite_export.label_figures import LabelFigures, label_figures
 from lesionlite_export.labels_parity import LabelScoreParity
 from lesionlite_export.manifest import Manifest, read_images
@@ -152,11 +153,13 @@ def verify_model(
     seen = seen_images(rows, known, allow_training_images)
     refuse_seen(seen, len(rows), os.fspath(data))  # a set that is known as a whole alone
     proof = _proof_set(paired, os.fspath(data), seen, rows)
-    parity = parity_of(paired, opened, proof.clusters.of_image, sides[0].threshold)
+    decided = own_decisions(reference, contract, paired)
+    parity = parity_of(paired, opened, proof.clusters.of_image, sides[0].threshold, decided)
     with report.phase("Computing intervals"):
         figures = _figures(parity, proof, opened)
     if isinstance(reference, RecordedScores):
         warnings += tuple(recorded_warnings(reference, parity.n + paired.unscored))
+        warnings += tuple(decision_warnings(parity, reference.path, file))
     return Verification(
         *sides,
         backend or installed_backends()[0],
@@ -186,9 +189,10 @@ def _proof_set(
 ) -> ProofSet:
     images = tuple(image.image for image in paired.images)
     digests = tuple(image.sha256 for image in paired.images)
+    files = tuple(image.file_sha256 for image in paired.images)
     kinds = {row.image.path: row.kind for row in rows}
     unlike = unlike_photos(images, [kinds[image.path] for image in images])
-    return ProofSet(source, cluster(images), seen, unlike, images, digests)
+    return ProofSet(source, cluster(images), seen, unlike, images, digests, files)
 
 
 def _figures(

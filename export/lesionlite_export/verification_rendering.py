@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lesionlite_export.comparability import KERAS, TFLITE, Side, same_network
+from lesionlite_export.comparability import KERAS, RECORDED, TFLITE, Side, same_network
 from lesionlite_export.counted import Counted
 from lesionlite_export.flip_groups import WorstGroup
 from lesionlite_export.label_figures import LabelFigures
@@ -83,7 +83,10 @@ def _origin_text(result: Verification) -> str:
     if not same:
         return "ANOTHER NETWORK: this compares two models, not a model with its export"
     if result.reference.model == result.candidate.model:
-        return "the same file"
+        if result.reference.kind == RECORDED:  # nothing says by which contract
+            return "the same model"
+        same = result.reference.contract == result.candidate.contract
+        return "the same file" if same else "the same model, with another contract"
     return "both are of one network"
 
 

@@ -33,6 +33,7 @@ class ProofSet:
         unlike: names of the images that are no photos, by kind (`image_kind`).
         images: those that both sides gave scores for, in the order of the scores.
         digests: of their pixels.
+        file_digests: of their files, as they were when they were read; None where nothing keeps it.
     """
 
     source: str
@@ -41,6 +42,7 @@ class ProofSet:
     unlike: Mapping[str, tuple[str, ...]]
     images: tuple[LabelledImage, ...] = field(repr=False)
     digests: tuple[str, ...] = field(repr=False)
+    file_digests: tuple[str | None, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON, but for the images."""

@@ -47,7 +47,8 @@ def recorded(**changes: Any) -> RecordedScores:
 
 def test_sides_say_what_they_are(contract: ClassifierContract) -> None:
     file = file_side(contract, "m.tflite")
-    assert file == Side("tflite", "m.tflite", "a" * 12, NETWORK, "int8", 0.5)
+    own = Side("tflite", "m.tflite", "a" * 12, NETWORK, "int8", 0.5, None, contract.digest)
+    assert file == own
     assert reference_side(keras(contract), contract) == Side(
         "keras", "m.keras", "1" * 12, NETWORK, None, 0.5
     )

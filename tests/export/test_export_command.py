@@ -163,6 +163,11 @@ def test_wrong_usage_is_exit_code_2(
         (("--representative-size", 0, "--data", small_drawn, *new), "0 is not in the range"),
         (("--data", small_drawn), "Missing option '-o' / '--out'"),
         (("--seed", -1, "--data", small_drawn, *new), "-1 is not in the range"),
+        (("--proof", taken, "--out", taken, "--force"), "--proof and --out name the same file"),
+        (
+            ("--proof", tmp_path / "m.representative.csv", "--force", *new),
+            "--proof and the list beside --out name the same file",
+        ),
     ]
     for options, words in cases:
         assert export(tiny_path, "--quiet", *options) == 2, options

@@ -57,6 +57,18 @@ def test_auto_takes_the_patient_where_it_is_known_and_the_lesion_elsewhere() -> 
     }
 
 
+@pytest.mark.parametrize("nobody", ["", " ", "\t", "unknown", "Unknown", " UNKNOWN "])
+def test_an_id_that_says_nothing_is_no_patient(nobody: str) -> None:
+    facts = {"patient_id": nobody, "lesion_id": nobody}
+    grouping = groups_of(images(facts, facts, facts))
+    assert (grouping.by, grouping.count) == ((), 3)
+    with pytest.raises(UnusableInput, match="no image has a patient_id"):
+        groups_of(images(facts, facts), "patient_id")
+    mixed = groups_of(images(facts, facts, ids("p"), {"patient_id": " p "}, ids("q", nobody)))
+    assert together(mixed.groups) == [[0], [1], [2, 3], [4]]
+    assert mixed.without_id == 2
+
+
 @pytest.mark.parametrize(
     ("facts", "by"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lesionlite_export.gate import judge
 from lesionlite_export.labels_parity import label_score_parity
@@ -41,6 +42,32 @@ def test_thresholds_decide_where_the_contract_has_them() -> None:
     assert parity.decisions_keras.tolist() == [0, 1, 2, 1]
     assert parity.decisions_tflite.tolist() == [0, 1, 2, 1]
     assert parity.measures()["flip_rate"] == 0
+
+
+def test_a_reference_with_a_rule_of_its_own_decides_by_it() -> None:
+    decided = np.array([0, 1, -1, 0])
+    parity = label_score_parity(FILES, LABELS, [0, 1, 2, 1], KERAS, KERAS, None, None, decided)
+    assert parity.decisions_keras.tolist() == [0, 1, -1, 0]
+    assert parity.flipped.tolist() == [False, False, True, False]
+    assert parity.newly_right.tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("n", [50, 100, 150, 200, 250, 300, 1000])
+def test_a_difference_of_the_limit_itself_is_within_it(n: int) -> None:
+    """Whatever the two accuracies, whose difference rounds to either side of it."""
+    names, scores = [f"{i}.jpg" for i in range(n)], np.zeros((n, 3))
+    lost = n // 50
+    for right in range(lost, n + 1, 7):
+        keras, file = (np.where(np.arange(n) < count, 0, 1) for count in (right, right - lost))
+        labels = [0] * n
+        parity = label_score_parity(
+            names, LABELS, labels, scores, one_hot(file), None, None, np.asarray(keras, np.int64)
+        )
+        assert parity.measures()["accuracy_difference"] == 0.02
+
+
+def one_hot(decided: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.eye(3)[decided]
 
 
 def test_columns_name_both_scores_of_every_label() -> None:

@@ -39,6 +39,21 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+def test_blank_facts_and_unknown_ids_say_nothing(folder: Path) -> None:
+    path = write(
+        folder,
+        "filepath,label,patient_id,lesion_id,sex\n"
+        "a.jpg,1, ,Unknown, male \n"
+        "deep/c.jpg,0,unknown ,\t,unknown\n"
+        '"comma, in.jpg",0, p1,l1, \n',
+    )
+    assert [image.facts for image in read_manifest(path).images] == [
+        {"sex": "male"},
+        {"sex": "unknown"},
+        {"patient_id": "p1", "lesion_id": "l1"},
+    ]
+
+
 def test_images_labels_and_classes(folder: Path) -> None:
     path = write(
         folder,

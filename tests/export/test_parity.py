@@ -173,11 +173,15 @@ def test_one_label_has_no_auc_and_says_so() -> None:
     assert body["keras"]["auc"] is body["keras"]["sensitivity"] is None
     assert body["keras"]["specificity"]["value"] == 0.5
     assert parity.measures()["auc_difference"] is None
-    assert parity.measures()["newly_missed_rate"] == 0.0
+    assert parity.measures()["newly_missed_rate"] is None
     assert parity.for_contract({}).auc_difference is None
     text = "\n".join(parity_lines(parity, judge(parity, {})))
     assert "AUC not defined (one label only)" in text
     assert "difference AUC" not in text
+    for name in ("newly_missed_rate", "auc_difference"):
+        assert f"limit      {name}: not defined on these images" in text
+    cases = score_parity(["a", "b"], [1, 1], [0.9, 0.1], [0.8, 0.1], 0.5)
+    assert cases.measures()["newly_missed_rate"] == 0.0
 
 
 def test_columns_are_a_row_an_image(parity: ScoreParity) -> None:

@@ -24,7 +24,12 @@ def image(tmp_path: Path, name: str, content: bytes | None = None) -> PreparedIm
     path = tmp_path / name
     path.write_bytes(content or name.encode())
     pixels = hashlib.sha256(b"pixels of " + path.read_bytes()).hexdigest()
-    return PreparedImage(LabelledImage(path, 0, ""), np.zeros((1, 1, 3), np.uint8), pixels)
+    return PreparedImage(
+        LabelledImage(path, 0, ""),
+        np.zeros((1, 1, 3), np.uint8),
+        pixels,
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
 
 
 def file_digest(prepared: PreparedImage) -> str:
@@ -44,12 +49,11 @@ def outcome(recorded: RecordedScores, prepared: PreparedImage) -> Any:
     return found
 
 
-def test_pixels_come_before_files_and_names_count_for_nothing(tmp_path: Path) -> None:
+def test_digests_find_scores_and_names_count_for_nothing(tmp_path: Path) -> None:
     one, other = image(tmp_path, "a.jpg"), image(tmp_path, "b.jpg")
     recorded = record(
         line(1, 0.1, None, one.sha256),
-        line(2, 0.2, file_digest(one), None),
-        line(3, 0.3, file_digest(other), None),
+        line(2, 0.3, file_digest(other), None),
     )
     assert outcome(recorded, one).tolist() == [0.1]
     assert outcome(recorded, other).tolist() == [0.3]
@@ -116,3 +120,20 @@ def test_lines_of_no_image_are_passed_over_with_a_word() -> None:
 def test_a_score_of_zero_is_a_score(tmp_path: Path, score: float) -> None:
     one = image(tmp_path, "a.jpg")
     assert outcome(record(line(1, score, file_digest(one), None)), one).tolist() == [score]
+
+
+def test_a_line_by_pixels_and_one_by_the_file_must_agree_too(tmp_path: Path) -> None:
+    one = image(tmp_path, "a.jpg")
+    lines = line(1, 0.2, file_digest(one), None), line(2, 0.1, None, one.sha256)
+    assert str(outcome(record(*lines), one)) == (
+        f"{one.image.path}: old.jsonl has two scores of it (lines 1 and 2); leave one line out"
+    )
+    same = line(3, 0.1, file_digest(one), one.sha256), line(4, 0.1, file_digest(one), None)
+    assert outcome(record(*same), one).tolist() == [0.1]
+
+
+def test_an_image_is_known_by_what_was_read_and_not_by_what_lies_there_now(tmp_path: Path) -> None:
+    one = image(tmp_path, "a.jpg")
+    digest = file_digest(one)
+    one.image.path.unlink()
+    assert outcome(record(line(1, 0.1, digest, None)), one).tolist() == [0.1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def result(sha256: str, score: Any, **other: Any) -> dict[str, Any]:
     return {**made, "score": score, **other}
 
 
-def recorded(pixels: str, score: Any, **other: Any) -> dict[str, Any]:
+def recorded(pixels: str | None, score: Any, **other: Any) -> dict[str, Any]:
     return {"schema": "lesionlite.recorded/1", "pixels_sha256": pixels, "score": score, **other}
 
 
@@ -71,6 +72,13 @@ def test_results_of_classify_are_read(path: Path) -> None:
     assert found.labels == found.faults == ()
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(path: Path) -> None:
+    path.write_bytes(codecs.BOM_UTF8 + written(path, result(A, 0.3), result(B, 1)).read_bytes())
+    found = read_recorded(path)
+    assert [score.sha256 for score in found.scores] == [A, B]
+    assert found.faults == ()
+
+
 def test_scores_of_anybody_need_a_digest_and_a_score_alone(path: Path) -> None:
     found = read_recorded(written(path, recorded(A, 0.5), recorded(B, 0, sha256=C)))
     assert (found.model, found.threshold, found.labels) == (None, None, ())
@@ -85,6 +93,13 @@ def test_scores_of_several_labels(path: Path) -> None:
     found = read_recorded(written(path, line))
     assert found.labels == ("nevus", "melanoma", "other")
     assert found.scores[0].scores == line["scores"]
+    assert found.scores[0].decision == "nevus"
+    none = {**line, "sha256": B, "decision": None}
+    silent = {**none, "sha256": C}
+    del silent["decision"]
+    found = read_recorded(written(path, line, none, silent, {**line, "decision": "wart"}))
+    assert [score.decision for score in found.scores] == ["nevus", "", None]
+    assert "line 4: its decision 'wart' is none of its labels" in str(found.faults[0])
 
 
 TORN = json.dumps(result(B, 0.4))[:60]
@@ -107,6 +122,7 @@ TORN = json.dumps(result(B, 0.4))[:60]
         (recorded(B, 0.5, model="x"), "model is no digest"),
         (recorded(B, 0.5, sha256=7), "sha256 is no digest"),
         ({"schema": "lesionlite.recorded/1", "score": 0.5}, "neither sha256 nor pixels_sha256"),
+        (recorded(None, 0.5, sha256=None), "neither sha256 nor pixels_sha256"),
         (recorded(B, 0.5, scores=[1]), "its scores are no object of numbers by label"),
         (recorded(B, 0.5, scores={}), "its scores are no object of numbers by label"),
     ],

@@ -43,7 +43,9 @@ def proof(
     digests: Sequence[str] | None = None,
 ) -> ProofSet:
     own = tuple(digests or (f"{i:064}" for i in range(len(listed))))
-    return ProofSet("valid.csv", cluster(listed), seen, unlike or {}, listed, own)
+    return ProofSet(
+        "valid.csv", cluster(listed), seen, unlike or {}, listed, own, (None,) * len(own)
+    )
 
 
 def parity(listed: Sequence[LabelledImage], scores: Sequence[float] | None = None) -> ScoreParity:

@@ -76,6 +76,7 @@ def verification(
         {"constant": ("3.jpg",), "noise": ()},
         listed,
         ("0" * 64,) * 40,
+        (None,) * 40,
     )
     bad = Unusable(listed[0], UnusableInput("it is black", "", "b.jpg"))
     return Verification(
@@ -120,12 +121,19 @@ def several_labels(folder: Path) -> Verification:
     return verification(parity, label_figures(parity, listed), listed)
 
 
+def several_thresholds(folder: Path) -> Verification:
+    side = replace(SIDE, threshold=None, thresholds={"a": 0.5, "b": 0.1, "c": 0.3})
+    return replace(several_labels(folder), reference=side)
+
+
 def regression(folder: Path) -> Verification:
     x = np.linspace(0, 1, 5)
     return verification(ValueParity(x, x, x + 0.001), None, images(folder))
 
 
-@pytest.mark.parametrize("make", [two_labels, one_label, several_labels, regression])
+@pytest.mark.parametrize(
+    "make", [two_labels, one_label, several_labels, several_thresholds, regression]
+)
 def test_every_kind_of_result_keeps_the_schema(
     make: Callable[[Path], Verification], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from lesionlite_export.sets import Sets
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_rendering import verification_lines
 from lesionlite_export.verification_result import Verification
-from lesionlite_runtime.contract import LabelsContract
-from lesionlite_runtime.contract_fields import LabelsOutput
+from lesionlite_runtime.container import append_members, split_members
+from lesionlite_runtime.contract import CONTRACT_MEMBER, LabelsContract
+from lesionlite_runtime.contract_fields import LabelsOutput, LabelThresholds
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.label_classifier import LabelClassifier
 
@@ -133,3 +135,97 @@ def test_recorded_scores_of_other_labels_are_refused(
     path.write_text(json.dumps(line))
     with pytest.raises(UnusableInput, match="its label map is not that of"):
         verified(path, files["float32"], small_drawn)
+
+
+def with_thresholds(source: Path, target: Path, at: float) -> Path:
+    """The file with a contract by which each label needs the score ``at``."""
+    flatbuffer, members = split_members(source.read_bytes())
+    contract = LabelsContract.from_bytes(members[CONTRACT_MEMBER])
+    new = replace(contract, threshold=LabelThresholds(dict.fromkeys(LABELS, at), "by hand"))
+    target.write_bytes(append_members(flatbuffer, {CONTRACT_MEMBER: new.to_bytes()}))
+    return target
+
+
+@pytest.fixture
+def low(files: dict[str, Path], tmp_path: Path) -> Path:
+    return with_thresholds(files["float32"], tmp_path / "low.tflite", 0.1)
+
+
+@pytest.fixture
+def high(files: dict[str, Path], tmp_path: Path) -> Path:
+    return with_thresholds(files["float32"], tmp_path / "high.tflite", 0.6)
+
+
+def decisions(file: Path, data: Path) -> list[str | None]:
+    paths = sorted((data / "valid").glob("*/*"))
+    return [LabelClassifier(file).classify(path).decision for path in paths]
+
+
+def test_two_releases_decide_by_their_own_thresholds(
+    low: Path, high: Path, small_drawn: Path
+) -> None:
+    found = verified(low, high, small_drawn)
+    parity = found.parity
+    assert isinstance(parity, LabelScoreParity)
+    assert not parity.largest_errors.any()
+    pair = zip(decisions(low, small_drawn), decisions(high, small_drawn), strict=True)
+    wanted = [one != other for one, other in pair]
+    assert any(wanted)
+    assert parity.flipped.tolist() == wanted
+    texts = [", ".join(f"{name} {at:.4f}" for name in sorted(LABELS)) for at in (0.1, 0.6)]
+    assert found.warnings[0] == (
+        f"{low} decides by thresholds ({texts[0]}) and {high} by thresholds ({texts[1]}): a flip "
+        "is a difference of their own decisions"
+    )
+    lines = list(verification_lines(found))
+    assert "origin     the same model, with another contract" in lines
+    assert found.to_json()["reference"]["thresholds"] == dict.fromkeys(LABELS, 0.1)
+    same = verified(low, low, small_drawn)
+    assert not same.parity.flipped.any()  # type: ignore[union-attr]
+    assert "origin     the same file" in list(verification_lines(same))
+    assert "their own decisions" not in " ".join(same.warnings)
+
+
+def test_highest_scores_against_thresholds_are_a_difference_too(
+    files: dict[str, Path], high: Path, small_drawn: Path
+) -> None:
+    found = verified(files["float32"], high, small_drawn)
+    assert found.parity.flipped.any()  # type: ignore[union-attr]
+    assert f"{files['float32']} decides by the highest score and {high} by thr" in found.warnings[0]
+
+
+def test_a_keras_model_decides_by_the_thresholds_of_its_own_file(
+    keras_path: Path, high: Path, small_drawn: Path
+) -> None:
+    found = verified(keras_path, high, small_drawn)
+    parity = found.parity
+    assert isinstance(parity, LabelScoreParity)
+    assert (parity.decisions_keras == -1).any()
+    assert "their own decisions" not in " ".join(found.warnings)
+
+
+def test_recorded_decisions_are_those_that_were_made(
+    low: Path, high: Path, small_drawn: Path, tmp_path: Path
+) -> None:
+    """By `classify --json`, and by --save-reference."""
+    wanted = verified(low, high, small_drawn)
+    results, saved = tmp_path / "results.jsonl", tmp_path / "saved.jsonl"
+    paths = sorted((small_drawn / "valid").glob("*/*"))
+    lines = [json.dumps(r.to_json()) for r in LabelClassifier(low).classify_many(paths)]
+    results.write_text("\n".join(lines))
+    saved.write_text("\n".join(reference_lines(wanted)))
+    count = wanted.to_json()["flips"]["count"]
+    for path in (results, saved):
+        found = verified(path, high, small_drawn)
+        assert found.parity.to_json() == wanted.parity.to_json()
+        assert (
+            f"{path} has {count} decisions that {high} would not make of the recorded scores: a "
+            "flip is a difference of their own decisions"
+        ) in found.warnings
+        assert "origin     the same model" in list(verification_lines(found))
+    # Without a decision the file's own thresholds say what it would be.
+    bare = [{**json.loads(line), "decision": "gone"} for line in lines]
+    for line in bare:
+        del line["decision"]
+    results.write_text("\n".join(map(json.dumps, bare)))
+    assert not verified(results, high, small_drawn).parity.flipped.any()  # type: ignore[union-attr]

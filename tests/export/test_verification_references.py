@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from lesionlite_runtime.classifier import Classifier
 from lesionlite_runtime.container import append_members, split_members
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract
 from lesionlite_runtime.contract_fields import SiteThreshold
-from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.errors import ProofFailed, UnusableInput, UsageError
 
 pytestmark = pytest.mark.tensorflow
 NO_AUC: dict[str, float | None] = {"auc_difference": None}
@@ -143,6 +144,18 @@ def test_saved_scores_stand_for_the_keras_model(
     network = tiny_model.contract.provenance.network_sha256
     assert found.reference.network_sha256 == network
     assert found.to_json()["same_network"] is True
+
+
+def test_the_scores_are_saved_although_an_image_has_gone(
+    tiny_exported: Exported, small_drawn: Path, saved: Path, tmp_path: Path
+) -> None:
+    """Its digest is that of the bytes that were scored."""
+    folder = tmp_path / "drawn"
+    shutil.copytree(small_drawn, folder)
+    verified = compared(saved, tiny_exported.path, folder)
+    shutil.rmtree(folder)
+    lines = [json.loads(line) for line in reference_lines(verified)]
+    assert lines == [json.loads(line) for line in saved.read_text().splitlines()]
 
 
 def results_of(file: Path, data: Path) -> Iterator[dict[str, Any]]:
@@ -271,7 +284,7 @@ def test_a_file_that_gives_no_number_for_an_image_fails_the_proof(
     from lesionlite_runtime import image_model
 
     class Broken:
-        """The interpreter, but for the third image."""
+        """The interpreter, but for the images that ``lost`` says, from 1 on."""
 
         def __init__(self, *arguments: Any) -> None:
             self._backend = image_model_open(*arguments)
@@ -281,8 +294,9 @@ def test_a_file_that_gives_no_number_for_an_image_fails_the_proof(
 
         def invoke(self, value: Any) -> Any:
             self._calls += 1
-            return self._backend.invoke(value) * (np.nan if self._calls == 3 else 1)
+            return self._backend.invoke(value) * (np.nan if self._calls in lost else 1)
 
+    lost: Collection[int] = [3]
     image_model_open = image_model.open_backend
     monkeypatch.setattr(image_model, "open_backend", Broken)
     nothing = dict.fromkeys(("flip_rate", "newly_missed_rate", "mean_score_error"), 1.0)
@@ -297,3 +311,11 @@ def test_a_file_that_gives_no_number_for_an_image_fails_the_proof(
     )
     (item,) = verified.unusable
     assert "the model gave nan in place of a score" in str(item.error)
+    lost = range(1, 19)
+    with pytest.raises(ProofFailed) as caught:
+        verify_model(tiny_model, tiny_exported.path, small_drawn, limits=limits)
+    assert str(caught.value).startswith(
+        f"{tiny_exported.path}: the proof failed: the file gives no score for 18 of the images "
+        "that the reference scores, and a score for no image (no score by "
+    )
+    assert caught.value.exit_code == 3

@@ -46,7 +46,9 @@ def result_of(flips: int = 0, images: tuple[LabelledImage, ...] = IMAGES) -> Ver
         clusters=clusters.of_image,
     )
     figures = score_figures(parity, images, clusters.plural, ScoreLevels(256, 1 / 256, 0.5))
-    proof = ProofSet("v.csv", clusters, SeenImages(LISTED, NOTHING), {}, images, ("0" * 64,) * 148)
+    proof = ProofSet(
+        "v.csv", clusters, SeenImages(LISTED, NOTHING), {}, images, ("0" * 64,) * 148, (None,) * 148
+    )
     return Verification(REFERENCE, CANDIDATE, "litert", parity, figures, judge(parity, {}), proof)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lesionlite_export.commands import verify as verify_command
 from lesionlite_export.keras_model import KerasModel, save_keras
 from lesionlite_export.parity import ScoreParity
 from lesionlite_export.publish import Exported
@@ -293,3 +294,86 @@ def test_a_line_is_compared_without_data(
     assert lines[0] == "x,y_keras,y_tflite"
     assert len(lines) == 1002
     assert verify(line_path, out, "--limits", "max_relative_error=0", "--quiet") == 3
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_verdict_is_not_lost_with_a_file_that_cannot_be_written(
+    as_json: bool,
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its folder goes while the images are scored; the other file is written all the same."""
+    folder, report = tmp_path / "gone", tmp_path / "verify.xml"
+    folder.mkdir()
+    scored = verify_command.verify_model
+
+    def scoring(*arguments: Any, **options: Any) -> Any:
+        folder.rmdir()
+        return scored(*arguments, **options)
+
+    monkeypatch.setattr(verify_command, "verify_model", scoring)
+    options = ("--data", small_drawn, *NOT_GATED, "--csv", folder / "a.csv", "--junit", report)
+    more = ("--json",) if as_json else ()
+    assert verify(tiny_path, tiny_exported.path, *options, *more) == 2
+    text, error = capsys.readouterr()
+    if as_json:
+        assert json.loads(text)["passed"] is True
+    else:
+        assert text.splitlines()[-1] == "proof      passed"
+    assert "the folder for it does not exist" in error.splitlines()[-1]
+    assert ET.parse(report).getroot()[0].get("failures") == "0"
+
+
+def test_no_output_is_an_input_or_another_output_even_with_force(
+    tiny_path: Path,
+    tiny_exported: Exported,
+    small_drawn: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = Path(shutil.copy(tiny_exported.path, tmp_path))
+    reference = Path(shutil.copy(tiny_path, tmp_path))
+    manifest = tmp_path / "valid.csv"
+    image = next((small_drawn / "valid" / "nevus").iterdir())
+    manifest.write_text(f"filepath,label\n{image},0\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(manifest)
+    beside = model.with_name(f"{model.stem}.representative.csv")
+    new = tmp_path / "new"
+    before = {path: path.read_bytes() for path in (model, reference, manifest)}
+    cases: list[tuple[tuple[object, ...], str, str]] = [
+        (("--csv", manifest), "--data", "--csv"),
+        (("--csv", link), "--data", "--csv"),
+        (("--csv", model), "MODEL.tflite", "--csv"),
+        (("--csv", beside), "the list beside MODEL.tflite", "--csv"),
+        (("--junit", reference), "REFERENCE", "--junit"),
+        (("--save-reference", new, "--junit", new), "--junit", "--save-reference"),
+        (("--csv", new, "--journal", new), "--csv", "--journal"),
+        (("--csv", new, "--report", new), "--csv", "--report"),
+        (("--journal", manifest), "--data", "--journal"),
+        (("--layers", "--layers-json", new, "--csv", new), "--csv", "--layers-json"),
+        (("--training", link, "--junit", link), "--data", "--junit"),
+        (("--plots", tmp_path, "--csv", tmp_path / "scores.png"), "--csv", "scores.png of --plots"),
+    ]
+    for options, one, other in cases:
+        arguments = ("--data", manifest, "--force", "--quiet", *options)
+        assert verify(reference, model, *arguments) == 2, options
+        text, error = capsys.readouterr()
+        assert text == ""
+        assert f"{one} and {other} name the same file; name two" in error
+        assert {path: path.read_bytes() for path in before} == before
+    assert not new.exists()
+
+
+def test_a_regression_has_no_scores_to_save_and_nothing_is_computed(
+    line_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, saved = tmp_path / "line.tflite", tmp_path / "saved.jsonl"
+    assert main(["export", str(line_path), "--out", str(out), "--quiet"]) == 0
+    capsys.readouterr()
+    assert verify(tmp_path / "none.keras", out, "--save-reference", saved) == 2
+    assert "a regression has no scores to save; leave out" in capsys.readouterr().err

@@ -69,3 +69,43 @@ def test_the_command_keeps_a_journal_of_a_models_scores(
     scores.write_text("image_id,score\n")
     assert main(["evaluate", str(scores), *options, "--threshold", "0.5"]) == 2
     assert "scores in a file have some already" in capsys.readouterr().err
+
+
+def test_the_command_tells_its_figures_whatever_cannot_be_written(
+    shipped_model: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The folder of the scores goes while the images are scored."""
+    from lesionlite_training import evaluate
+
+    gone, measured = tmp_path / "gone", evaluate.evaluate_model
+    gone.mkdir()
+
+    def measuring(*arguments: object, **options: object) -> object:
+        gone.rmdir()
+        return measured(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate, "evaluate_model", measuring)
+    options = ["--data", str(folder), "--scores", str(gone / "s.csv"), "--quiet", "--json"]
+    assert main(["evaluate", str(shipped_model), *options]) == 2
+    text, error = capsys.readouterr()
+    assert json.loads(text)["n"] == sum(1 for _ in (folder / "valid").glob("*/*"))
+    assert "the folder for it does not exist" in error
+
+
+def test_the_command_overwrites_nothing_that_it_reads(
+    shipped_model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(shipped_model.read_bytes())
+    options = ["--data", str(folder), "--force", "--quiet"]
+    for name in ("--scores", "--journal"):
+        assert main(["evaluate", str(model), *options, name, str(model)]) == 2
+        assert f"MODEL and {name} name the same file" in capsys.readouterr().err
+    journal = str(tmp_path / "j")
+    assert main(["evaluate", str(model), *options, "--journal", journal, "--scores", journal]) == 2
+    assert "--journal and --scores name the same file" in capsys.readouterr().err
+    assert model.read_bytes() == shipped_model.read_bytes()

@@ -58,7 +58,7 @@ def test_a_second_run_decodes_nothing(
     def fail(*_: object) -> None:
         raise AssertionError("an image was decoded again")
 
-    monkeypatch.setattr(pixel_cache, "image_tensor", fail)
+    monkeypatch.setattr(pixel_cache, "tensor_of_bytes", fail)
     again = read(manifest, tmp_path)
     assert [i.sha256 for i in again.images] == [i.sha256 for i in first.images]
 

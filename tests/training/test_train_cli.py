@@ -389,6 +389,10 @@ def test_lesion_shows_what_a_calibration_did(
         ),
         (["--label", "nevus=2"], "--label nevus=2 is not of the form CLASS=0 or CLASS=1"),
         (["--scores", "m.keras"], "m.keras: --scores and --out name the same file; name two"),
+        (
+            ["--configuration", "c.toml", "--scores", "c.toml"],
+            "c.toml: --configuration and --scores name the same file; name two",
+        ),
         (["--folds", "1"], "Invalid value for '--folds'"),
         (["--resize", "nearest"], "Invalid value for '--resize'"),
         (["--at", "accuracy=1"], "there is no threshold rule 'accuracy=1'"),

@@ -25,13 +25,14 @@ from lesionlite_export.representative import (
     ImageTensor,
     PreparedImage,
     Unusable,
+    tensor_of_bytes,
     usable_images,
 )
 from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput
 from lesionlite_runtime.files import read_file, whole_file
-from lesionlite_runtime.pixels import MAX_FILE_BYTES, image_tensor, pixels_sha256
+from lesionlite_runtime.pixels import MAX_FILE_BYTES, pixels_sha256
 
 _DIGEST_BYTES = 32
 # Decoded images that wait for their turn; bounds the memory, whatever the number of images.
@@ -53,6 +54,7 @@ class CachedImage:
     sha256: str
     image_input: ImageInput
     file: Path
+    file_sha256: str | None = None
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
@@ -65,7 +67,7 @@ class CachedImage:
         if found is not None:
             return found
         data = read_file(self.image.path, MAX_FILE_BYTES)
-        pixels = _decode(data, self.image_input, self.image.path)
+        pixels = tensor_of_bytes(data, self.image_input, self.image.path)
         if pixels_sha256(pixels) != self.sha256:
             raise UnusableInput(
                 "the image was changed while it was in use", "start again", self.image.path
@@ -127,7 +129,7 @@ def _one(
         data = read_file(image.path, MAX_FILE_BYTES)
         file = None if folder is None else _place(folder, data)
         found = None if file is None else _read(file, image_input)
-        pixels = _decode(data, image_input, image.path) if found is None else found
+        pixels = tensor_of_bytes(data, image_input, image.path) if found is None else found
     except LesionliteError as error:
         return Unusable(image, error)
     if file is None:
@@ -140,15 +142,6 @@ def _one(
 def _place(folder: Path, data: bytes) -> Path:
     name = hashlib.sha256(data).hexdigest()
     return folder / name[:2] / name
-
-
-def _decode(data: bytes, image_input: ImageInput, path: Path) -> NDArray[np.uint8]:
-    try:
-        return image_tensor(
-            data, image_input.height, image_input.width, image_input.resize, image_input.fit
-        )
-    except LesionliteError as error:
-        raise type(error)(error.problem, error.remedy, path) from error
 
 
 def _input_key(image_input: ImageInput) -> str:

@@ -22,11 +22,13 @@ from lesionlite_export.commands.options import (
 from lesionlite_export.gate import parse_limits
 from lesionlite_export.make import INPUTS, Form
 from lesionlite_export.manifest import checked_classes, read_isic_split, read_manifest
+from lesionlite_export.output_paths import check_apart
 from lesionlite_export.progress import reporter
 from lesionlite_export.publish import Exported, export_model
 from lesionlite_export.recipe import DEFAULT_RECIPE, load_recipe, recipe_names
 from lesionlite_export.rendering import parity_lines
 from lesionlite_export.representative import DEFAULT_SIZE
+from lesionlite_export.seen_lists import list_path
 from lesionlite_export.sets import Sets
 from lesionlite_export.source import Source, load_source
 from lesionlite_export.tflite_model import TfliteModel
@@ -152,6 +154,9 @@ def command(
     label_map = parse_labels(labels, binary=False)
     if data is not None and (representative is not None or proof is not None):
         raise UsageError("--data stands for both sets", "leave out --representative and --proof")
+    manifests = {"--representative": representative, "--proof": proof, "--contract": draft_path}
+    check_apart({"--out": out}, {**manifests, "--representative-list": listed, "--data": data})
+    check_apart({"the list beside --out": list_path(out)}, manifests)
     report = reporter(quiet)
     with report.phase("Loading the model"):
         draft = None if draft_path is None else read_draft(draft_path)

@@ -64,6 +64,14 @@ class LayerOptions:
     overlay: Path | None
     force: bool
 
+    @property
+    def files(self) -> Mapping[str, Path | None]:
+        """What is written, by option."""
+        found = {"--layers-json": self.json}
+        if self.overlay is not None:
+            found |= {f"{name} of --layers-overlay": self.overlay / name for name in OVERLAYS}
+        return found
+
     def check(self, alone: bool) -> None:
         """Refuse, before any work, what cannot be done.
 
@@ -78,9 +86,9 @@ class LayerOptions:
             raise UsageError("--matrix and --layers are two questions", "ask one at a time")
         if not self.wanted and (self.json or self.overlay):
             raise UsageError("--layers-json and --layers-overlay need --layers", "add --layers")
-        overlays = [] if self.overlay is None else [self.overlay / name for name in OVERLAYS]
-        for path in (*overlays, *([] if self.json is None else [self.json])):
-            check_output_path(path, self.force)
+        for path in self.files.values():
+            if path is not None:
+                check_output_path(path, self.force)
 
     def compare(
         self,

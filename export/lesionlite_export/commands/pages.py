@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,14 @@ class Pages:
         """Whether anything was asked for."""
         return self.plots is not None or self.report is not None
 
+    def files(self, *, layers: bool, matrix: bool) -> Mapping[str, Path | None]:
+        """What is written with ``--layers`` or ``--matrix``, by option."""
+        found: dict[str, Path | None] = {"--report": self.report}
+        if self.plots is not None:
+            for name in _pictures(layers, matrix):
+                found[f"{name} of --plots"] = self.plots / name
+        return found
+
     def check(self, *, layers: bool, matrix: bool, compared: bool) -> None:
         """Refuse, before any work, what cannot be done.
 
@@ -79,8 +87,7 @@ class Pages:
         if not compared:
             raise UsageError("--record alone compares nothing that a picture shows", "pass --data")
         if self.plots is not None:
-            names = (BACKENDS,) if matrix else (*VERIFY_NAMES, *([LAYERS] if layers else []))
-            check_plots_folder(self.plots, names, self.force)
+            check_plots_folder(self.plots, _pictures(layers, matrix), self.force)
         if self.report is not None:
             check_output_path(self.report, self.force)
             check_matplotlib()
@@ -113,6 +120,10 @@ class Pages:
     def _write_plots(self, pictures: list[Picture]) -> None:
         if self.plots is not None:
             write_plots(self.plots, {one.name: one.png for one in pictures}, self.force)
+
+
+def _pictures(layers: bool, matrix: bool) -> tuple[str, ...]:
+    return (BACKENDS,) if matrix else (*VERIFY_NAMES, *([LAYERS] if layers else []))
 
 
 def page_options(command: Callable[..., None]) -> Callable[..., None]:

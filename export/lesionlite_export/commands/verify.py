@@ -19,21 +19,22 @@ from lesionlite_export.commands.options import (
 )
 from lesionlite_export.commands.pages import Pages, page_options
 from lesionlite_export.commands.stream import check_stream, stream_options
+from lesionlite_export.commands.verify_files import ResultFiles
 from lesionlite_export.commands.verify_matrix import matrix_options, verify_matrix
 from lesionlite_export.comparability import check_comparable
-from lesionlite_export.csv_file import csv_bytes
 from lesionlite_export.gate import parse_limits
-from lesionlite_export.junit import junit_xml
 from lesionlite_export.kit.folder import check_kit_path
 from lesionlite_export.kit.own import nearest_images
 from lesionlite_export.kit.record import record_kit
 from lesionlite_export.kit.rendering import recorded_lines
 from lesionlite_export.layers.rendering import print_layers
+from lesionlite_export.layers.result import LayerReport
 from lesionlite_export.matrix.measure import MatrixOptions
+from lesionlite_export.output_paths import check_apart
 from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.recorded import RecordedScores, is_recorded
-from lesionlite_export.recorded_writing import reference_lines
 from lesionlite_export.reference import Reference, load_reference
+from lesionlite_export.seen_lists import list_path
 from lesionlite_export.stream.options import StreamOptions
 from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_rendering import verification_lines
@@ -47,7 +48,6 @@ from lesionlite_runtime.commands.options import (
 )
 from lesionlite_runtime.container import read_contract
 from lesionlite_runtime.errors import SomeInputsFailed, UsageError
-from lesionlite_runtime.files import check_output_path, write_whole
 
 
 @click.command("verify")
@@ -124,8 +124,9 @@ def command(
     the float32 one), or recorded scores: JSON Lines by `lesionlite classify --json` or
     --save-reference.
 
-    Exit code 0: within the limits. 3: not. A regression is compared over its range and needs no
-    --data. --layers names the layers in which the file's error starts, whatever the exit code.
+    Exit code 0: within the limits. 3: not. 4: within them, but some images or recorded lines could
+    not be used. A regression is compared over its range and needs no --data. --layers names the
+    layers in which the file's error starts, whatever the exit code.
 
     Example: lesionlite verify model.keras model.tflite --data valid.csv --csv scores.csv
 
@@ -141,7 +142,25 @@ def command(
     )
     streams = matrix is None and data is not None
     check_stream(stream, streams, "--matrix does without it, as does a run without --data")
-    _check(reference, layers.wanted or matrix is not None, (csv_path, junit, saved), record, force)
+    files = ResultFiles(csv_path, junit, saved, force)
+    _check(reference, layers.wanted or matrix is not None, record, force)
+    files.check(tflite)
+    check_apart(
+        {
+            **files.named,
+            **layers.files,
+            **pages.files(layers=layers.wanted, matrix=matrix is not None),
+            "--journal": stream.journal,
+        },
+        {
+            "REFERENCE": reference,
+            "MODEL.tflite": tflite,
+            "the list beside MODEL.tflite": list_path(tflite),
+            "--data": data,
+            "--training": training,
+            "--contract": draft_path,
+        },
+    )
     if matrix is not None:
         verify_matrix(
             reference,
@@ -181,17 +200,22 @@ def command(
     )
     for warning in result.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
-    _write_files(result, csv_path, junit, saved, force)
-    if not as_json:  # now, for what comes next may fail
-        for line in verification_lines(result):
-            click.echo(line)
-    compared = layers.compare(loaded, tflite, data, label_map or None, report)
-    pages.write(result, compared, report)
-    if as_json:
-        more = {} if compared is None else {"layers": compared.to_json()}
-        click.echo(json_line({**result.to_json(), **more}))
-    elif compared is not None:
-        print_layers(compared)
+    compared: LayerReport | None = None
+    try:
+        try:
+            files.write(result)
+        finally:
+            if not as_json:  # now, for what comes next takes long
+                for line in verification_lines(result):
+                    click.echo(line)
+        compared = layers.compare(loaded, tflite, data, label_map or None, report)
+        pages.write(result, compared, report)
+    finally:  # the verdict is not lost with what could not be written
+        if as_json:
+            more = {} if compared is None else {"layers": compared.to_json()}
+            click.echo(json_line({**result.to_json(), **more}))
+        elif compared is not None:
+            print_layers(compared)
     _end_failed(result, tflite)
     if record is not None:
         own = nearest_images(result.parity)
@@ -203,7 +227,6 @@ def command(
 def _check(
     reference: Path,
     needs_model: bool,
-    files: Sequence[Path | None],
     record: Path | None,
     force: bool,
 ) -> None:
@@ -214,23 +237,8 @@ def _check(
             "pass the .keras or a .tflite, or leave --layers and --matrix out",
             reference,
         )
-    for path in files:
-        if path is not None:
-            check_output_path(path, force)
     if record is not None:
         check_kit_path(record, force)
-
-
-def _write_files(
-    result: Verification, csv_path: Path | None, junit: Path | None, saved: Path | None, force: bool
-) -> None:
-    if csv_path is not None:
-        write_whole(csv_path, csv_bytes(result.columns()), force)
-    if junit is not None:
-        write_whole(junit, junit_xml(result), force)
-    if saved is not None:
-        lines = "".join(f"{line}\n" for line in reference_lines(result))
-        write_whole(saved, lines.encode(), force)
 
 
 def _record(

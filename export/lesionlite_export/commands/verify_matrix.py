@@ -143,14 +143,16 @@ def verify_matrix(
     )
     for warning in matrix.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
-    if csv_path is not None:
-        write_whole(csv_path, csv_bytes(matrix.columns()), force)
-    pages.write_matrix(matrix, report)
-    if as_json:
-        click.echo(json_line(matrix.to_json()))
-    else:
-        for line in matrix_lines(matrix):
-            click.echo(line)
+    try:
+        if csv_path is not None:
+            write_whole(csv_path, csv_bytes(matrix.columns()), force)
+        pages.write_matrix(matrix, report)
+    finally:  # the verdict is not lost with what could not be written
+        if as_json:
+            click.echo(json_line(matrix.to_json()))
+        else:
+            for line in matrix_lines(matrix):
+                click.echo(line)
     for item in matrix.unusable:
         click.echo(f"lesionlite: {item.error}", err=True)
     if not matrix:

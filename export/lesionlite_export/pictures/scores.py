@@ -88,7 +88,7 @@ def label_scatters(parity: LabelScoreParity, reference: str = "Keras") -> Figure
     for i, name in enumerate(parity.label_names):
         axes = all_axes[i]
         threshold = None if parity.thresholds is None else parity.thresholds.values[name]
-        cross(axes, threshold, threshold)
+        cross(axes, threshold if parity.decided is None else None, threshold)
         theirs, ours = parity.scores_keras[:, i], parity.scores_tflite[:, i]
         own = parity.labels == i
         for mask, color, words in (

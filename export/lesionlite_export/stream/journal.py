@@ -1,12 +1,15 @@
 """The journal of a stream: finished chunks in an SQLite file, with all that they depend on.
 
 A chunk is written whole, in one transaction, so that a kill at any time leaves whole ones. The
-header says what the rows are of; another model, other images or another version are refused.
+header says what the rows are of; another model, other images or another version are refused. Each
+chunk has a digest over the header, its number and its rows: what SQLite does not notice, a changed
+byte within a row, is noticed by that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +22,10 @@ from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.reference import Outcome
 from lesionlite_export.representative import Unusable
 from lesionlite_export.stream.rows import ScoredImage
+from lesionlite_runtime.codec import canonical_json
 from lesionlite_runtime.errors import LesionliteError, MissingHere, UnusableInput, UsageError
 
-SCHEMA = "lesionlite.journal/1"
+SCHEMA = "lesionlite.journal/2"
 APPLICATION_ID = 0x6C65736A
 Rows = Sequence[ScoredImage | Unusable]
 _KINDS = {kind.__name__: kind for kind in (UnusableInput, UsageError, MissingHere, LesionliteError)}
@@ -29,7 +33,10 @@ _TABLES = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE runs (run INTEGER PRIMARY KEY, began TEXT DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE chunks (
-    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, rows TEXT NOT NULL
+    number INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs,
+    rows TEXT NOT NULL,
+    sha256 TEXT NOT NULL
 );
 """
 
@@ -37,10 +44,17 @@ CREATE TABLE chunks (
 class Journal:
     """An open journal, which no other process can open as well."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, run: int) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, run: int, header: Mapping[str, str]
+    ) -> None:
         self._path = path
         self._connection = connection
         self._run = run
+        self._header = canonical_json(dict(header))
+
+    def _digest(self, number: int, text: str) -> str:
+        whole = b"\n".join((self._header, str(number).encode(), text.encode()))
+        return hashlib.sha256(whole).hexdigest()
 
     def chunks(self, listed: Mapping[int, Sequence[LabelledImage]]) -> Iterator[tuple[int, Rows]]:
         """The finished chunks, in order.
@@ -51,20 +65,22 @@ class Journal:
         Raises:
             UnusableInput: when one cannot be read.
         """
-        query = "SELECT number, rows FROM chunks ORDER BY number"
+        query = "SELECT number, rows, sha256 FROM chunks ORDER BY number"
         try:
-            for number, text in self._connection.execute(query):
+            for number, text, digest in self._connection.execute(query):
+                if digest != self._digest(number, text):
+                    raise _torn(self._path)
                 rows = json.loads(text)
                 images = listed[number]
                 yield (
                     number,
                     [_row(row, image) for row, image in zip(rows, images, strict=True)],
                 )
-        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _torn(self._path) from error
 
     def add(self, number: int, rows: Rows) -> None:
-        """Keep a finished chunk.
+        """Keep a finished chunk, in place of what an earlier run kept of it.
 
         Raises:
             UnusableInput: when it cannot be written.
@@ -73,8 +89,8 @@ class Journal:
         try:
             with self._connection:
                 self._connection.execute(
-                    "INSERT INTO chunks (number, run, rows) VALUES (?, ?, ?)",
-                    (number, self._run, text),
+                    "INSERT OR REPLACE INTO chunks (number, run, rows, sha256) VALUES (?, ?, ?, ?)",
+                    (number, self._run, text, self._digest(number, text)),
                 )
         except sqlite3.Error as error:
             raise UnusableInput(
@@ -104,7 +120,7 @@ def open_journal(path: Path, header: Mapping[str, str]) -> Iterator[Journal]:
         ) from error
     with contextlib.closing(connection):
         try:
-            yield Journal(path, connection, _begin(path, connection, header))
+            yield Journal(path, connection, _begin(path, connection, header), header)
         except sqlite3.OperationalError as error:
             raise UnusableInput(
                 f"the journal cannot be used ({error})",
@@ -167,7 +183,12 @@ def _json(row: ScoredImage | Unusable) -> dict[str, Any]:
         {"fault": _fault_json(one)} if isinstance(one, LesionliteError) else one.tolist()
         for one in row.outcomes
     ]
-    return {"sha256": row.sha256, "kind": row.kind, "outcomes": outcomes}
+    return {
+        "sha256": row.sha256,
+        "file_sha256": row.file_sha256,
+        "kind": row.kind,
+        "outcomes": outcomes,
+    }
 
 
 def _fault_json(error: LesionliteError) -> list[str | None]:
@@ -181,7 +202,14 @@ def _row(row: Mapping[str, Any], image: LabelledImage) -> ScoredImage | Unusable
         _fault(one["fault"]) if isinstance(one, dict) else np.array(one, np.float64)
         for one in row["outcomes"]
     ]
-    return ScoredImage(image, str(row["sha256"]), str(row["kind"]), tuple(outcomes))
+    file = row["file_sha256"]
+    return ScoredImage(
+        image,
+        str(row["sha256"]),
+        None if file is None else str(file),
+        str(row["kind"]),
+        tuple(outcomes),
+    )
 
 
 def _fault(fields: Sequence[Any]) -> LesionliteError:

@@ -51,6 +51,7 @@ class LookedAt:
     image: LabelledImage
     pixels: NDArray[np.uint8]
     sha256: str
+    file_sha256: str | None
     kind: str
     outcomes: tuple[Outcome, ...]
 
@@ -102,6 +103,7 @@ class Looker:
             item.image,
             item.pixels if self._plan.keep_pixels else _NO_PIXELS,
             item.sha256,
+            item.file_sha256,
             image_kind(item.pixels),
             tuple(
                 outcome(model, item, opened.path)

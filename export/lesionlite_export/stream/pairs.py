@@ -100,7 +100,7 @@ def stream_pairs(
         _label(reference),
     )
     ours, theirs = zip(*(row.outcomes for row in rows), strict=True)
-    return pair_outcomes(rows, theirs, ours), rows, unusable
+    return pair_outcomes(rows, theirs, ours, opened.path), rows, unusable
 
 
 def _digest(reference: Reference) -> str:

@@ -10,12 +10,13 @@ from lesionlite_export.reference import Outcome
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """An image, the digest of its pixels, what they look like, and the outputs of each side.
+    """An image, the digests of its pixels and its file, and the outputs of each side.
 
-    ``kind`` is of `image_kind`.
+    ``kind`` is of `image_kind`: what the pixels look like.
     """
 
     image: LabelledImage
     sha256: str
+    file_sha256: str | None
     kind: str
     outcomes: tuple[Outcome, ...]

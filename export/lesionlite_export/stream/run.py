@@ -9,7 +9,7 @@ from lesionlite_export.keras_model import BATCH
 from lesionlite_export.manifest import LabelledImage, Manifest
 from lesionlite_export.progress import Reporter
 from lesionlite_export.reference import Outcome
-from lesionlite_export.representative import Unusable, usable_images
+from lesionlite_export.representative import Unusable, prepare, usable_images
 from lesionlite_export.stream.look import Found, LookedAt, Looker, Plan
 from lesionlite_export.stream.options import StreamOptions
 from lesionlite_export.stream.rows import ScoredImage
@@ -64,8 +64,9 @@ def stream_images(
 
             journal = stack.enter_context(open_journal(options.journal, header()))
             for number, done in journal.chunks(chunks):
-                check(done)
-                rows[number] = done
+                if not _can_be_read_now(done, plan):
+                    check(done)
+                    rows[number] = done
         left = [(number, own) for number, own in chunks.items() if number not in rows]
 
         def finished() -> Iterator[Row]:
@@ -89,6 +90,12 @@ def stream_images(
     return usable_images(in_order, manifest.source)
 
 
+def _can_be_read_now(rows: Sequence[Row], plan: Plan) -> bool:
+    """Whether an image that could not be read can be: its chunk is then done anew."""
+    unusable = [row.image for row in rows if isinstance(row, Unusable)]
+    return any(not isinstance(one, Unusable) for one in prepare(unusable, plan.image_input))
+
+
 def usable(rows: Sequence[Row]) -> Sequence[ScoredImage]:
     """The rows of images that could be read."""
     return [row for row in rows if isinstance(row, ScoredImage)]
@@ -102,6 +109,7 @@ def _rows(found: Found, last: Sequence[Outcome] | None = None) -> Sequence[Row]:
         else ScoredImage(
             item.image,
             item.sha256,
+            item.file_sha256,
             item.kind,
             item.outcomes if last is None else (*item.outcomes, next(more)),
         )

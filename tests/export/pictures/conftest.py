@@ -39,7 +39,13 @@ def verification() -> Callable[..., Verification]:
         )
         parity = score_parity(names, LABELS, KERAS, TFLITE, 0.5)
         proof = ProofSet(
-            "v.csv", cluster(images), SeenImages(NOTHING, NOTHING), {}, images, ("0" * 64,) * 10
+            "v.csv",
+            cluster(images),
+            SeenImages(NOTHING, NOTHING),
+            {},
+            images,
+            ("0" * 64,) * 10,
+            (None,) * 10,
         )
         figures = score_figures(parity, images)
         verdict = judge(parity, {})

@@ -103,7 +103,7 @@ def test_images_that_a_worker_alone_cannot_read_end_the_run(
     def moved(item: Any, path: Path) -> Any:
         return replace(item, path=tmp_path / "elsewhere" / path.name)
 
-    with pytest.raises(UnusableInput, match=r"cannot read it \(there is no .*the same path"):
+    with pytest.raises(UnusableInput, match=r"cannot read it \(no such file .*the same path"):
         verify_model(
             tiny_model,
             tiny_exported.path,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesionlite_export import representative
 from lesionlite_export.keras_model import KerasModel
 from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.publish import Exported
@@ -27,9 +28,10 @@ from lesionlite_export.verification import verify_model
 from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.cli import main
 from lesionlite_runtime.errors import LesionliteError, UnusableInput, UsageError
+from lesionlite_runtime.files import read_file
 
 CHUNKS = 5
-HEADER = {"schema": "lesionlite.journal/1", "file": "a", "data": "b"}
+HEADER = {"schema": "lesionlite.journal/2", "file": "a", "data": "b"}
 # Ends itself, or the whole group of its processes, once so many images are done.
 CHILD = """
 import os, signal, sys
@@ -160,13 +162,65 @@ def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_rows_that_no_run_wrote_are_refused(tmp_path: Path) -> None:
+    """A changed digit, a score less or more, rows of another chunk: SQLite sees no fault."""
     path = tmp_path / "given.sqlite"
-    written(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE chunks SET rows = '[{\"sha256\": 1}]'")
-        connection.commit()
+    images = [LabelledImage(tmp_path / "a.jpg", 1, "")]
+    row = ScoredImage(images[0], "0" * 64, "2" * 64, "photo", (np.array([0.25, 0.75]),))
+    with open_journal(path, HEADER) as journal:
+        journal.add(0, [row])
+    whole = path.read_bytes()
+    listed = {0: images, 1: images}
+    for change in (
+        "UPDATE chunks SET rows = replace(rows, '0.25', '0.26')",
+        "UPDATE chunks SET rows = replace(rows, '0.25, ', '')",
+        "UPDATE chunks SET rows = '[{\"sha256\": 1}]'",
+        "UPDATE chunks SET rows = CAST(rows AS BLOB)",
+        "UPDATE chunks SET number = 1",
+        "UPDATE chunks SET sha256 = ''",
+    ):
+        path.write_bytes(whole)
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute(change).rowcount == 1
+            connection.commit()
+        with open_journal(path, HEADER) as journal, pytest.raises(UnusableInput, match="damaged"):
+            list(journal.chunks(listed))
+    assert b"0.25, 0.75" in whole
+    path.write_bytes(whole.replace(b"0.25, 0.75", b"0.25, 0.85"))
     with open_journal(path, HEADER) as journal, pytest.raises(UnusableInput, match="damaged"):
-        list(journal.chunks({0: []}))
+        list(journal.chunks(listed))
+    path.write_bytes(whole)
+    with open_journal(path, HEADER) as journal:
+        assert len(list(journal.chunks(listed))) == 1
+
+
+@pytest.mark.tensorflow
+def test_an_image_that_could_not_be_read_is_tried_again(
+    verify: Any,
+    plain: Verification,
+    same: Any,
+    many: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that did not answer is no property of the set; a broken image is one."""
+    journal = StreamOptions(1, tmp_path / "verify.sqlite")
+    lost = sorted((many / "valid" / "nevus").iterdir())[3]
+
+    def failing(path: Path, limit: int) -> bytes:
+        if Path(path) == lost:
+            raise UnusableInput("input/output error", "check the path", path)
+        return read_file(path, limit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(representative, "read_file", failing)
+        for _ in range(2):
+            found = verify(stream=journal)
+            assert len(found.unusable) == len(plain.unusable) + 1
+        assert runs_of(tmp_path / "verify.sqlite") == {1: CHUNKS}
+    same(verify(stream=journal), plain)
+    assert runs_of(tmp_path / "verify.sqlite") == {1: CHUNKS - 1, 3: 1}
+    same(verify(stream=journal), plain)
+    assert runs_of(tmp_path / "verify.sqlite") == {1: CHUNKS - 1, 3: 1}
 
 
 def test_two_runs_do_not_share_a_journal(tmp_path: Path) -> None:
@@ -217,8 +271,8 @@ def test_rows_come_back_as_they_were_to_the_bit(tmp_path: Path) -> None:
     images = [LabelledImage(tmp_path / f"{name}.jpg", 1, "") for name in "abc"]
     fault = UnusableInput("no score by m.tflite", "check that model", images[1].path)
     rows = [
-        ScoredImage(images[0], "0" * 64, "photo", (np.array([0.1 + 0.2, 1e-300]),)),
-        ScoredImage(images[1], "1" * 64, "noise", (fault, np.array([1 / 3]))),
+        ScoredImage(images[0], "0" * 64, "2" * 64, "photo", (np.array([0.1 + 0.2, 1e-300]),)),
+        ScoredImage(images[1], "1" * 64, None, "noise", (fault, np.array([1 / 3]))),
         Unusable(images[2], UsageError("an unknown fit")),
     ]
     with open_journal(path, HEADER) as journal:
@@ -231,6 +285,7 @@ def test_rows_come_back_as_they_were_to_the_bit(tmp_path: Path) -> None:
     assert isinstance(second, ScoredImage)
     assert isinstance(last, Unusable)
     assert (first.image, first.sha256, first.kind) == (images[0], "0" * 64, "photo")
+    assert (first.file_sha256, second.file_sha256) == ("2" * 64, None)
     assert np.array_equal(np.stack(first.outcomes), [[0.1 + 0.2, 1e-300]])
     assert (second.kind, str(second.outcomes[0])) == ("noise", str(fault))
     assert np.array_equal(np.asarray(second.outcomes[1]), [1 / 3])

@@ -91,6 +91,23 @@ def test_what_is_there_stays_without_force(manifest: Manifest, tmp_path: Path) -
     check_outputs(Outputs(scores=there, plots=tmp_path / "plots", force=True), manifest)
 
 
+def test_nothing_that_is_read_is_overwritten_even_with_force(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    listed, plots = tmp_path / "valid.csv", tmp_path / "plots"
+    listed.write_text("mine")
+    (tmp_path / "link.csv").symlink_to(listed)
+    for outputs, name in (
+        (Outputs(scores=listed, force=True), "--scores"),
+        (Outputs(submission=tmp_path / "link.csv", force=True), "--submission"),
+    ):
+        with pytest.raises(UsageError, match=f"--data and {name} name the same file"):
+            check_outputs(outputs, manifest, {"MODEL": tmp_path / "m.keras", "--data": listed})
+    both = Outputs(scores=plots / "gallery.png", plots=plots, force=True)
+    with pytest.raises(UsageError, match=r"--scores and gallery\.png of --plots name the same"):
+        check_outputs(both, manifest)
+
+
 @pytest.mark.parametrize(
     ("outputs", "kind", "words"),
     [

@@ -112,6 +112,7 @@ def command(
     Example: lesionlite evaluate out-of-fold.csv --data isic2017 --at sensitivity=0.95
     """
     from lesionlite_export.manifest import DEFAULT_CLASSES, Manifest, read_images
+    from lesionlite_export.output_paths import check_apart
     from lesionlite_export.progress import reporter
     from lesionlite_runtime.container import read_contract
     from lesionlite_runtime.contract import classifier_contract
@@ -123,11 +124,14 @@ def command(
 
     label_map = parse_labels(labels)
     outputs = Outputs(scores, submission, plots, force, no_labels, robustness)
+    inputs = {"MODEL": model, "--data": data, "--originals": originals}
+    check_apart({"--journal": stream.journal}, inputs)
+    inputs["--journal"] = stream.journal
     if is_score_file(model):
         _refuse_what_runs_a_model(model, robustness, originals)
         check_stream(stream, False, "scores in a file have some already")
         scored = read_scored(model, data, label_map or DEFAULT_CLASSES)
-        check_outputs(outputs, Manifest(scored.source, scored.images))
+        check_outputs(outputs, Manifest(scored.source, scored.images), inputs)
         result = evaluate_scores(
             scored,
             threshold=threshold,
@@ -138,7 +142,7 @@ def command(
     else:
         contract = classifier_contract(read_contract(model), str(model))
         manifest = read_images(data, "valid", label_map or contract.output.classes)
-        check_outputs(outputs, manifest)
+        check_outputs(outputs, manifest, inputs)
         result = evaluate_model(
             model,
             manifest,
@@ -151,13 +155,16 @@ def command(
             stream=stream,
             report=reporter(quiet),
         )
-    written = write_outputs(outputs, result)
-    if as_json:
-        click.echo(json_line(result.to_json()))
-    else:
-        print_evaluation(result)
-        for path in written:
-            click.echo(f"written    {printable(str(path))}")
+    written: tuple[Path, ...] = ()
+    try:
+        written = write_outputs(outputs, result)
+    finally:  # the figures are not lost with what could not be written
+        if as_json:
+            click.echo(json_line(result.to_json()))
+        else:
+            print_evaluation(result)
+            for path in written:
+                click.echo(f"written    {printable(str(path))}")
     for warning in result.warnings:
         click.echo(f"lesionlite: {warning}", err=True)
     for item in result.unusable:

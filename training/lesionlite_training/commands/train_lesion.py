@@ -11,6 +11,7 @@ import click
 from lesionlite_export.commands.options import parse_labels, path_type
 from lesionlite_export.grouping import GROUPINGS
 from lesionlite_export.manifest import DEFAULT_CLASSES
+from lesionlite_export.output_paths import check_apart
 from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_export.progress import reporter
 from lesionlite_runtime.codec import json_line
@@ -189,7 +190,9 @@ def command(
     tuned.keras
     """
     label_map = parse_labels(labels)
-    _check_scores(scores, no_labels, out, force)
+    _check_scores(scores, no_labels, force)
+    read = {"--data": data, "--configuration": configuration}
+    check_apart({"--scores": scores, "--out": out}, read)
     settings = _settings(context, configuration, chosen)
     run = _run(settings, out, run_folder, resume, plots, tensorboard)
     if plots is not None:
@@ -247,11 +250,9 @@ def _show(
         click.echo(f"lesionlite: {item.error}", err=True)
 
 
-def _check_scores(scores: Path | None, no_labels: bool, out: Path, force: bool) -> None:
+def _check_scores(scores: Path | None, no_labels: bool, force: bool) -> None:
     if scores is not None:
         check_output_path(scores, force)
-        if scores.resolve() == out.resolve():
-            raise UsageError("--scores and --out name the same file", "name two", scores)
     elif no_labels:
         raise UsageError("--no-labels is for --scores", "name its file, or leave it out")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lesionlite_export.manifest import Manifest
+from lesionlite_export.output_paths import check_apart
 from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
@@ -40,20 +41,31 @@ class Outputs:
     robustness: bool = False
 
 
-def check_outputs(outputs: Outputs, manifest: Manifest) -> None:
+def check_outputs(
+    outputs: Outputs, manifest: Manifest, inputs: Mapping[str, Path | None] | None = None
+) -> None:
     """Refuse, before any work, what could not be written at the end.
+
+    ``inputs`` are the files that the run reads, by the option that names them.
 
     Raises:
         UsageError: when a file exists and ``force`` is off, its folder is missing, two files are
-            one, or there are no scores to leave labels out of.
+            one, also of those that are read, or there are no scores to leave labels out of.
         UnusableInput: when a file of ids alone could not tell two images apart.
         MissingHere: when plots are wanted, and matplotlib is missing or the folder is read-only.
     """
-    files = [path for path in (outputs.scores, outputs.submission) if path is not None]
-    if len({path.resolve() for path in files}) < len(files):
-        raise UsageError("--scores and --submission name the same file", "name two", files[0])
-    for path in files:
-        check_output_path(path, outputs.force)
+    files: dict[str, Path | None] = {
+        "--scores": outputs.scores,
+        "--submission": outputs.submission,
+    }
+    plots = (*PLOTS, GALLERY, *((ROBUSTNESS,) if outputs.robustness else ()))
+    drawn: dict[str, Path | None] = {}
+    if outputs.plots is not None:
+        drawn = {f"{name} of --plots": outputs.plots / name for name in plots}
+    check_apart({**files, **drawn}, inputs or {})
+    for path in files.values():
+        if path is not None:
+            check_output_path(path, outputs.force)
     if outputs.no_labels and outputs.scores is None:
         raise UsageError("--no-labels is for --scores", "name its file, or leave it out")
     if outputs.no_labels:
@@ -61,8 +73,7 @@ def check_outputs(outputs: Outputs, manifest: Manifest) -> None:
     if outputs.submission is not None:
         check_image_ids(manifest.images, manifest.source, "--submission")
     if outputs.plots is not None:
-        names = (*PLOTS, GALLERY, *((ROBUSTNESS,) if outputs.robustness else ()))
-        check_plots_folder(outputs.plots, names, outputs.force)
+        check_plots_folder(outputs.plots, plots, outputs.force)
 
 
 def write_outputs(outputs: Outputs, evaluation: Evaluation) -> tuple[Path, ...]:

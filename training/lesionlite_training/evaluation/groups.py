@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lesionlite_export.groups import FEWEST, SUBGROUP_COLUMNS, UNKNOWN, group_of, group_order
-from lesionlite_export.manifest import LabelledImage
+from lesionlite_export.groups import FEWEST, SUBGROUP_COLUMNS, group_of, group_order
+from lesionlite_export.manifest import UNKNOWN, LabelledImage
 from lesionlite_export.sample import Sample
 from lesionlite_export.statistics import auc, interval_json, share
 from lesionlite_runtime.contract_fields import Interval
