@@ -30,7 +30,7 @@ from lesionlite_runtime.contract_fields import (
     ScoreOutput,
     Threshold,
 )
-from lesionlite_runtime.errors import UnusableInput
+from lesionlite_runtime.errors import MissingHere, UnusableInput
 from lesionlite_training import lesion, lesion_setup
 from lesionlite_training.backbones import efficientnet_lite0
 from lesionlite_training.calibration import Agreement, Calibration, Measured
@@ -442,3 +442,22 @@ def test_weights_that_are_missing_are_told_before_any_image_is_read(
     )
     assert decoded == []
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_lesion_s_figures_are_told_where_the_scores_cannot_be_written(
+    folder: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    fake_training: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise MissingHere("the file cannot be written (no space left on device)", "free some", path)
+
+    fake_training()
+    monkeypatch.setattr("lesionlite_training.commands.train_lesion.write_whole", full)
+    out, scores = tmp_path / "m.keras", tmp_path / "s.csv"
+    assert train("lesion", "--data", folder, "-o", out, "--scores", scores) == 6
+    told = capsys.readouterr()
+    assert "AUC        0.800 (0.700 to 0.900) out of fold" in told.out
+    assert told.err.startswith(f"lesionlite: {scores}: the file cannot be written")

@@ -222,11 +222,13 @@ def command(
         force=force,
         report=report,
     )
-    if scores is not None:
-        write_whole(scores, scores_csv(trained, labels=not no_labels), force)
-    if plots is not None and run is not None:
-        write_plots(plots, {HISTORY: history_png(read_histories(run.folder))}, force)
-    _show(trained, scores, data, as_json, quiet)
+    try:
+        if scores is not None:
+            write_whole(scores, scores_csv(trained, labels=not no_labels), force)
+        if plots is not None and run is not None:
+            write_plots(plots, {HISTORY: history_png(read_histories(run.folder))}, force)
+    finally:  # the model is saved: its figures are told whatever cannot be written
+        _show(trained, scores, data, as_json, quiet)
     if trained.unusable:
         raise SomeInputsFailed(
             f"{len(trained.unusable)} of {len(manifest.images)} images could not be used, and the "
