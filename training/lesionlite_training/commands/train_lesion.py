@@ -283,13 +283,8 @@ def _run(
 ) -> Run | None:
     """Where fine-tuning keeps its state; None where nothing is fine-tuned."""
     if settings.fine_tuning is None:
-        given = {
-            "--run": folder,
-            "--resume": resume,
-            "--plots": plots,
-            "--tensorboard": tensorboard,
-        }
-        for name, value in given.items():
+        given = (("--run", folder), ("--resume", resume), ("--plots", plots))
+        for name, value in (*given, ("--tensorboard", tensorboard)):
             if value:
                 raise UsageError(f"{name} is for fine-tuning", "pass --fine-tune, or leave it out")
         return None
