@@ -53,10 +53,14 @@ def check_output_path(path: Path, force: bool = False) -> None:
     """Refuse, before any work, an output path that could not be written at the end.
 
     Raises:
-        UsageError: when it exists and ``force`` is off, is a folder, or its folder is missing.
+        UsageError: when it exists and ``force`` is off, is a folder, a device or a pipe, or its
+            folder is missing.
     """
     if path.is_dir():
         raise UsageError("this is a folder", "name a file", path)
+    if path.exists() and not path.is_file():
+        # The rename at the end would put a regular file in the place of a device for everyone.
+        raise UsageError("this is no regular file", "name another file", path)
     if path.exists() and not force:
         raise UsageError("the file exists already", "pass --force to overwrite it", path)
     if not path.parent.is_dir():
