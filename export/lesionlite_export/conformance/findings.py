@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lesionlite_export.conformance import ladder
+from lesionlite_export.conformance.constant import constant_score
 from lesionlite_export.conformance.pixels import UNJUDGED, PixelCheck
 from lesionlite_export.conformance.results import Results
 from lesionlite_export.conformance.scores import (
@@ -132,6 +133,10 @@ def _score_vote(
     wrong = {item.image for item in evidence if item.is_wrong}
     if not wrong:
         return [], wrong
+    constant = constant_score(kit, results, judged)
+    if constant is not None:  # before the vote: some mistake is always near a constant
+        shown = [image.name for image in images if image.name in wrong]
+        return [_unknown(DELEGATE, constant, shown, BY_SCORES)], wrong
     stages = {mistake.name: mistake.stage for mistake in kit.mistakes}
     explained, left = explain(evidence, stages)
     features = {image.name: image.features for image in images}

@@ -146,9 +146,31 @@ def test_noise_beyond_the_tolerance_is_the_delegate_s(port: Any, judged: Write) 
     noisy = {n: float(np.clip(s + random.normal(0, 0.08), 0, 1)) for n, s in scores.items()}
     for found in (judged(noisy, tensors, backend="litert"), judged(noisy, tensors, backend="gpu")):
         assert stages(found) == ["delegate"]
-    zeros = judged(dict.fromkeys(scores, 0.0), tensors, backend="litert")
-    assert stages(zeros) == ["delegate"]
-    assert "every score is 0" in zeros.findings[0].sentence
+
+
+@pytest.mark.parametrize("value", [0.0, 0.09, 0.123, 0.3, 0.5, 1.0, 0.1685123])
+def test_a_constant_score_is_the_delegate_s_whatever_its_value(
+    value: float, port: Any, judged: Write
+) -> None:
+    tensors, scores = port()
+    same = dict.fromkeys(scores, value)
+    for found in (
+        judged(same),
+        judged(same, backend="gpu"),
+        judged(same, tensors),
+        judged(same, tensors, backend="litert"),
+    ):
+        assert stages(found) == ["delegate"]
+        assert f"every score is {value:.4g}: the backend does not" in found.findings[0].sentence
+
+
+def test_a_mistake_that_makes_scores_the_same_is_still_named(port: Any, judged: Write) -> None:
+    _, scores = port("divided by 255")
+    rounded = {name: round(score, 2) for name, score in scores.items()}
+    assert len(set(rounded.values())) == 1
+    first = judged(rounded, backend="litert").first_wrong
+    assert first is not None
+    assert (first.stage, first.mistake) == FAULTS["divided by 255"]
 
 
 def test_another_model_is_named(port: Any, judged: Write) -> None:

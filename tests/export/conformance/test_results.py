@@ -233,6 +233,35 @@ def test_json_is_one_object(
     assert [stage["status"] for stage in body["stages"]][:2] == ["passed", "wrong"]
 
 
+def test_a_mistake_that_meets_one_image_does_not_explain_a_constant(
+    kit: KitFolder, tmp_path: Path
+) -> None:
+    rows = [{"file": name, "score": 0.6} for name in SCORES]
+    (finding,) = judge_results(written(tmp_path, *rows), kit.path).findings
+    assert (finding.stage, finding.mistake) == ("delegate", None)
+    assert "every score is 0.6" in finding.sentence
+
+
+def test_a_score_that_was_rounded_to_the_threshold_is_not_judged(tmp_path: Path) -> None:
+    near = THRESHOLD - 0.004
+    kit = small_kit(tmp_path / "kit", {"plain.png": near, "larger.png": 0.31})
+    rows = [
+        {
+            "file": image.name,
+            "score": round(image.scores["xnnpack"], 2),
+            "decision": "refer" if image.scores["xnnpack"] >= THRESHOLD else "no_referral",
+        }
+        for image in kit.kit.images
+    ]
+    assert rows[0] == {"file": "plain.png", "score": THRESHOLD, "decision": "no_referral"}
+    judged = judge_results(written(tmp_path, *rows), kit.path)
+    assert judged
+    assert "the scores have few digits" in judged.notes[0]
+    greater = {"file": "photo.jpg", "decision": "no_referral", "score": 0.9}
+    judged = judge_results(written(tmp_path, *rows[:-1], greater), kit.path)
+    assert [finding.stage for finding in judged.findings] == ["threshold"]
+
+
 def test_a_score_that_is_the_threshold_must_be_referred(kit: KitFolder, tmp_path: Path) -> None:
     at = {"file": "plain.png", "score": THRESHOLD, "decision": "no_referral"}
     judged = judge_results(written(tmp_path, at), kit.path)
