@@ -172,6 +172,8 @@ def _notes(
             f"the digests of {len(unscored)} images differ, and a decoder may be why: add "
             f"`tensor` or `samples` ({_some(unscored)})"
         )
+    if all(returned.score is None for returned in results.images.values()):
+        yield "no scores came back: the model was not tested"
     if not checks:
         yield "no pixels came back: with `pixels_sha256` the verdict is sharper"
 

@@ -49,6 +49,11 @@ class Returned:
         """Whether the port says that it could not read the image."""
         return self.line.error is not None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a score nor anything of the pixels."""
+        return self.score is None and self.samples is None and self.pixels_sha256 is None
+
 
 @dataclass
 class Results:
@@ -68,8 +73,8 @@ def read_results(path: str | os.PathLike[str], kit: Kit) -> Results:
     """The results at ``path``, JSON Lines of a port that ran ``kit``.
 
     Raises:
-        UnusableInput: when the file cannot be read, is of another kit, or no line of it can be
-            used.
+        UnusableInput: when the file cannot be read, is of another kit, or has neither a score nor
+            pixels of any image.
     """
     name = os.fspath(path)
     results = Results(name)
@@ -96,14 +101,22 @@ def read_results(path: str | os.PathLike[str], kit: Kit) -> Results:
                 expected = by_name[image]
                 _take_image(results, line, image, expected.sha256, kit)
     _drop_doubles(results, lines)
-    if not results.images and not results.cases:
-        why = f": {results.problems[0]}" if results.problems else ""
+    if all(returned.is_empty for returned in results.images.values()):
         raise UnusableInput(
-            f"there is no result of an image of the kit in it{why}",
+            f"there is no result of an image of the kit in it{_why_empty(results)}",
             "write a line of JSON for each image, as the kit's README says",
             name,
         )
     return results
+
+
+def _why_empty(results: Results) -> str:
+    if results.images:
+        first, returned = next(iter(results.images.items()))
+        return f": every line has an error ({first}: {printable(str(returned.line.error))})"
+    if results.problems:
+        return f": {results.problems[0]}"
+    return ": only cases of the rule" if results.cases else ""
 
 
 def _lines(data: bytes, problems: list[str]) -> Iterator[Line]:
@@ -155,8 +168,7 @@ def _take_image(results: Results, line: Line, image: str, sha256: str, kit: Kit)
         )
         return
     returned = _with_pixels(results, line, kit)
-    said = (line.score, returned.tensor, returned.samples, returned.pixels_sha256, line.error)
-    if all(item is None for item in said):
+    if returned.is_empty and not returned.is_refused:
         results.problems.append(
             f"line {line.number}: {image} has neither a score nor pixels; write one at least"
         )

@@ -220,6 +220,36 @@ def test_the_exit_codes(kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFi
     assert conform(written(tmp_path, *RIGHT), kit.path, "--family", "mine") == 2
 
 
+def test_where_nothing_was_judged_nothing_conforms(
+    kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = [{"file": name, "error": "no memory"} for name in SCORES]
+    cases = [{"case": c.case, "decision": c.decision} for c in kit.kit.rule]
+    for lines, words in (
+        (refused, "every line has an error (plain.png: no memory)"),
+        (cases, "only cases of the rule"),
+    ):
+        for options in ((), ("--json",)):
+            assert conform(written(tmp_path, *lines), kit.path, *options) == 5
+            text, error = capsys.readouterr()
+            assert text == "" or json.loads(text)["error"]["code"] == "unusable_input"
+            assert words in text + error
+
+
+def test_pixels_without_a_score_are_not_the_whole(
+    kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file": i.name, "pixels_sha256": i.pixels_sha256} for i in kit.kit.images]
+    assert conform(written(tmp_path, *rows), kit.path) == 4
+    text, error = capsys.readouterr()
+    assert "note         no scores came back: the model was not tested" in text
+    assert text.splitlines()[-1] == "verdict      conforms in what came back"
+    assert "no score came back" in error
+    assert conform(written(tmp_path, *rows, RIGHT[0]), kit.path) == 4  # stands there twice
+    rows[0]["score"] = SCORES["plain.png"]
+    assert conform(written(tmp_path, *rows), kit.path) == 0
+
+
 def test_json_is_one_object(
     kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
