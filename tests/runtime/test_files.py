@@ -147,3 +147,18 @@ def test_a_folder_that_takes_no_file_is_named(
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(MissingHere, match=r"cannot be written \(permission denied\)"):
         write_whole(tmp_path / "out.bin", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_output_path(tmp_path / "out.bin")
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(MissingHere, match=r"out\.bin: the file cannot be written \(read-only"):
+        check_output_path(tmp_path / "out.bin", force=True)
