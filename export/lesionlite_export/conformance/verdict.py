@@ -169,7 +169,7 @@ class Conformance:
         remedy = (
             "correct that first, and run the kit again"
             if first.stage is not None
-            else "add `pixels_sha256` or `tensor` to the lines"
+            else "add `tensor` or `samples` to the lines"
         )
         return ProofFailed(
             f"the port does not conform; first wrong: {stage} ({first.sentence})",

@@ -120,6 +120,30 @@ def test_of_two_mistakes_the_first_stage_is_first(port: Any, judged: Write) -> N
         assert list(dict.fromkeys(stages(found))) == ["orientation", "colour order"]
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+def test_of_two_mistakes_digests_name_no_stage_that_is_right(
+    decoded: bool, port: Any, shipped_kit: KitFolder, tmp_path: Path
+) -> None:
+    tensors, scores = port("nearest, bgr")
+    rows = [
+        {
+            "file": image.name,
+            "score": scores[image.name],
+            "pixels_sha256": hashlib.sha256(tensors[image.name].tobytes()).hexdigest(),
+            **({"decoded_sha256": image.decoded.sha256} if decoded else {}),
+        }
+        for image in shipped_kit.kit.images
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = judge_results(path, shipped_kit.path)
+    assert stages(found) == ["resize", "colour order"]
+    assert (found.findings[1].mistake, found.findings[1].exact) == ("bgr", True)
+    assert "digests do not tell two mistakes in one image: add `tensor` or `samples`" in found.notes
+    assert not any("within what decoders differ by" in note for note in found.notes)
+    assert {s.stage: s.status for s in found.stages}["decode"] == "not judged"
+
+
 def test_other_kernels_conform_in_their_own_family_alone(port: Any, judged: Write) -> None:
     tensors, scores = port(builtin=True)
     for backend in ("litert-builtin", "tflite-runtime 2.14.0", "gpu"):
