@@ -183,7 +183,8 @@ def _notes(
     findings: Sequence[Finding],
 ) -> Iterator[str]:
     """What is worth knowing and not wrong."""
-    yield from _decoder_note(kit, results, checks, judged, wrong | unread)
+    if not any(finding.stage == MODEL for finding in findings):  # its scores tell nothing of JPEGs
+        yield from _decoder_note(kit, results, checks, judged, wrong | unread)
     if judged.rounding:
         yield (
             f"the scores have few digits, and may be {judged.rounding:g} off by that: write all "

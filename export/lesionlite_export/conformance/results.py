@@ -24,6 +24,7 @@ from lesionlite_runtime.pixels import pixels_sha256
 
 MAX_RESULTS_BYTES = 256 << 20
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # also the beginning of UTF-32
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,12 @@ def read_results(path: str | os.PathLike[str], kit: Kit) -> Results:
     """
     name = os.fspath(path)
     results = Results(name)
-    lines = list(_lines(read_file(path, MAX_RESULTS_BYTES), results.problems))
+    data = read_file(path, MAX_RESULTS_BYTES)
+    if data.startswith(_UTF16):
+        raise UnusableInput(
+            "this is UTF-16, as > of Windows PowerShell writes it", "save it as UTF-8", name
+        )
+    lines = list(_lines(data, results.problems))
     stated = next((line.kit for line in lines if line.kit not in (None, kit.digest)), None)
     if stated is not None:
         raise UnusableInput(
@@ -204,7 +210,11 @@ def _with_pixels(results: Results, line: Line, kit: Kit) -> Returned:
 
 def _tensor(folder: Path, name: str, kit: Kit) -> NDArray[np.uint8]:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # NUL in it; a loop of links
+        raise UnusableInput("`tensor` is no valid path", "name a file beside it", path) from error
+    if not inside:
         raise UnusableInput(
             "`tensor` leads out of the folder of the results", "put the file beside them", path
         )

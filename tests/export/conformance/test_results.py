@@ -47,6 +47,13 @@ def read(folder: Path, kit: KitFolder, *lines: Any) -> Results:
         ("[1]", "it is no JSON object"),
         ('{"file": "nowhere.png", "score": 0.1}', "there is no image nowhere.png in the kit"),
         ('{"file": "plain.png", "score": 23.4}', "is it a percentage?"),
+        (
+            '{"file": "plain.png", "score": 1.0000001}',
+            "`score` is 1.0000001, outside 0 to 1; write the score",
+        ),
+        ('{"file": "plain.png", "score": 1e400}', "the number 1e400 is too large"),
+        ('{"file": "plain.png", "score": 1%s}' % ("0" * 400), "outside 0 to 1; write the score"),
+        ('{"file": "plain.png", "score": 0.2, "tensor": "a\\u0000b"}', "is no valid path"),
         ('{"file": "plain.png", "score": NaN}', "NaN is no JSON number"),
         ('{"file": "plain.png", "score": "0.2"}', "`score` is no number"),
         ('{"file": "plain.png", "decision": "ill"}', "write refer or no_referral"),
@@ -97,6 +104,33 @@ def test_windows_and_folders_are_no_obstacle(kit: KitFolder, tmp_path: Path) -> 
     path = tmp_path / "results.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     assert len(read_results(path, kit.kit).images) == 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_what_powershell_writes_is_named(kit: KitFolder, tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "results.jsonl"
+    text = "\ufeff" + "\r\n".join(map(json.dumps, RIGHT))
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(UnusableInput, match=r"this is UTF-16.*; save it as UTF-8"):
+        read_results(path, kit.kit)
+
+
+def test_a_tensor_behind_a_loop_of_links(kit: KitFolder, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    results = read(tmp_path, kit, *RIGHT[:3], {**RIGHT[3], "tensor": "a/x"})
+    assert len(results.problems) == 1
+    assert len(results.images) == 4
+
+
+def test_another_model_says_nothing_of_decoders(kit: KitFolder, tmp_path: Path) -> None:
+    rows = [*RIGHT[:3], {"file": "photo.jpg", "score": 0.895}]
+    assert any(
+        "JPEGs were decoded" in n for n in judge_results(written(tmp_path, *rows), kit.path).notes
+    )
+    judged = judge_results(written(tmp_path, {"model": "1" * 12}, *rows), kit.path)
+    assert [finding.stage for finding in judged.findings] == ["model"]
+    assert not any("JPEGs were decoded" in note for note in judged.notes)
 
 
 def test_a_tensor_beside_the_results(kit: KitFolder, tmp_path: Path) -> None:
