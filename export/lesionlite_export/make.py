@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
 from lesionlite_export.calibration import DEFAULT_METHOD
-from lesionlite_export.finite_weights import check_graph_weights, check_network_weights
+from lesionlite_export.finite_weights import check_network_weights
 from lesionlite_export.interface_edits import (
     with_cast_first,
     with_float_input,
@@ -28,6 +28,7 @@ from lesionlite_export.source import Source
 from lesionlite_export.tflite_model import TfliteModel, refuse_quantized
 from lesionlite_runtime.contract_fields import ImageInput, ScoreOutput
 from lesionlite_runtime.errors import UsageError
+from lesionlite_runtime.finite_weights import check_graph_weights
 from lesionlite_runtime.graph import read_graph
 
 PIXELS_AS_FLOATS = (0.0, 255.0)
