@@ -55,6 +55,11 @@ class Side:
             "threshold": self.threshold,
         }
 
+    @property
+    def origin_unknown(self) -> bool:
+        """Whether it is a file of another converter's, whose digest is of itself."""
+        return self.kind == TFLITE and self.recipe is None
+
 
 def file_side(contract: AnyContract, file: str) -> Side:
     """The ``.tflite`` that is verified."""
@@ -87,19 +92,14 @@ def same_network(reference: Side, file: Side) -> bool | None:
         return True if reference.model == file.model else None
     if reference.network_sha256 == file.network_sha256:
         return True
-    return None if origin_unknown(reference) or origin_unknown(file) else False
-
-
-def origin_unknown(side: Side) -> bool:
-    """Whether it is a file of another converter's, whose digest is of itself."""
-    return side.kind == TFLITE and side.recipe is None
+    return None if reference.origin_unknown or file.origin_unknown else False
 
 
 def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
     """What to know of the two before anything else, a sentence each."""
     same = same_network(reference, file)
     for side in (reference, file):
-        if same is None and origin_unknown(side):
+        if same is None and side.origin_unknown:
             yield f"{side.file} was made by another converter, and does not say from what network"
     if same is False:
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lesionlite_export.comparability import KERAS, TFLITE, Side, origin_unknown, same_network
+from lesionlite_export.comparability import KERAS, TFLITE, Side, same_network
 from lesionlite_export.counted import Counted
 from lesionlite_export.flip_groups import WorstGroup
 from lesionlite_export.label_figures import LabelFigures
@@ -79,9 +79,9 @@ def _side_text(side: Side) -> str:
 
 def _origin_text(result: Verification) -> str:
     same = same_network(result.reference, result.candidate)
-    if same is None and origin_unknown(result.candidate):
+    if same is None and result.candidate.origin_unknown:
         return "not known: the file does not say from what network it was made"
-    if same is None and origin_unknown(result.reference):
+    if same is None and result.reference.origin_unknown:
         return "not known: the reference does not say from what network it was made"
     if same is None:
         return "not known: the recorded scores do not say which network they are of"
