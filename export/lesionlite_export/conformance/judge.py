@@ -32,7 +32,7 @@ from lesionlite_export.conformance.verdict import (
 )
 from lesionlite_export.kit.manifest import Kit, KitFolder, read_kit
 from lesionlite_export.kit.photo import JPEG
-from lesionlite_export.kit.stages import MODEL, ORIENTATION, THRESHOLD
+from lesionlite_export.kit.stages import DELEGATE, MODEL, ORIENTATION, THRESHOLD
 
 _SHOWN = 6
 
@@ -183,8 +183,9 @@ def _notes(
     findings: Sequence[Finding],
 ) -> Iterator[str]:
     """What is worth knowing and not wrong."""
-    if not any(finding.stage == MODEL for finding in findings):  # its scores tell nothing of JPEGs
-        yield from _decoder_note(kit, results, checks, judged, wrong | unread)
+    # Scores that are another model's, or of no kernels, tell nothing of how JPEGs were decoded.
+    by_scores = not any(finding.stage in (MODEL, DELEGATE) for finding in findings)
+    yield from _decoder_note(kit, results, checks, judged, wrong | unread, by_scores)
     if judged.rounding:
         yield (
             f"the scores have few digits, and may be {judged.rounding:g} off by that: write all "
@@ -212,17 +213,21 @@ def _decoder_note(
     checks: Mapping[str, PixelCheck],
     judged: Judged,
     wrong: set[str],
+    by_scores: bool,
 ) -> Iterator[str]:
-    """Whether JPEGs were decoded by another decoder than the recorded one."""
+    """Whether JPEGs were decoded by another decoder than the recorded one.
+
+    ``by_scores`` where the scores of images without pixels tell it as well.
+    """
     other: list[str] = []
     for image in kit.images:
         returned = results.images.get(image.name)
         if JPEG not in image.features or returned is None or image.name in wrong:
             continue
-        check = checks.get(image.name)
+        check, differs = checks.get(image.name), False
         if check is not None:
-            differs = check.status in (WITHIN, UNJUDGED)
-        else:
+            differs = check.status == WITHIN or (by_scores and check.status == UNJUDGED)
+        elif by_scores:
             right = image.scores[judged.family.kernels]
             plain = judged.family.max_difference + judged.rounding
             differs = returned.score is not None and abs(returned.score - right) > plain

@@ -186,6 +186,7 @@ def test_a_constant_score_is_the_delegate_s_whatever_its_value(
     ):
         assert stages(found) == ["delegate"]
         assert f"every score is {value:.4g}: the backend does not" in found.findings[0].sentence
+        assert not any("JPEGs were decoded" in note for note in found.notes)
 
 
 def test_a_mistake_that_makes_scores_the_same_is_still_named(port: Any, judged: Write) -> None:
