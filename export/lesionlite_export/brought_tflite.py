@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite_export.finite_weights import check_graph_weights
 from lesionlite_export.graph_edit import (
     SOFTMAX_OPTIONS,
     STRIDED_SLICE_OPTIONS,
@@ -43,6 +42,7 @@ from lesionlite_runtime.draft_fields import (
 )
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import read_file
+from lesionlite_runtime.finite_weights import check_graph_weights
 from lesionlite_runtime.fixed_batch import with_fixed_batch
 from lesionlite_runtime.flatbuffer import Malformed
 from lesionlite_runtime.graph import Graph, TensorInfo, read_graph

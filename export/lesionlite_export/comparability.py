@@ -62,6 +62,11 @@ class Side:
             **own,
         }
 
+    @property
+    def origin_unknown(self) -> bool:
+        """Whether it is a file of another converter's, whose digest is of itself."""
+        return self.kind == TFLITE and self.recipe is None
+
 
 def file_side(contract: AnyContract, file: str) -> Side:
     """The ``.tflite`` that is verified."""
@@ -89,10 +94,12 @@ def reference_side(reference: Reference, contract: AnyContract) -> Side:
 
 
 def same_network(reference: Side, file: Side) -> bool | None:
-    """Whether both come from one Keras network; None where recorded scores do not say it."""
-    if reference.network_sha256 is not None:
-        return reference.network_sha256 == file.network_sha256
-    return True if reference.model == file.model else None
+    """Whether both come from one Keras network; None where one of them does not say it."""
+    if reference.network_sha256 is None:
+        return True if reference.model == file.model else None
+    if reference.network_sha256 == file.network_sha256:
+        return True
+    return None if reference.origin_unknown or file.origin_unknown else False
 
 
 def label_thresholds(contract: AnyContract) -> Mapping[str, float] | None:
@@ -104,9 +111,11 @@ def label_thresholds(contract: AnyContract) -> Mapping[str, float] | None:
 
 def origin_warnings(reference: Side, file: Side) -> Iterator[str]:
     """What to know of the two before anything else, a sentence each."""
-    if same_network(reference, file) is False and file.recipe is None:
-        yield f"{file.file} was made by another converter, and does not say from what network"
-    elif same_network(reference, file) is False:
+    same = same_network(reference, file)
+    for side in (reference, file):
+        if same is None and side.origin_unknown:
+            yield f"{side.file} was made by another converter, and does not say from what network"
+    if same is False:
         yield (
             f"{file.file} was made from another network ({_short(file)}) than {reference.file} "
             f"({_short(reference)}): this compares two models"

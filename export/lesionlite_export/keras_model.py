@@ -198,7 +198,7 @@ def keras_outputs(
 
 
 def _predict(network: Any, chunk: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    with no_tracing_warnings():
+    with no_tracing_warnings(), native_noise_logged():
         outputs = np.asarray(network.predict_on_batch(np.stack(chunk)), np.float64)
     return outputs.reshape(-1) if outputs.shape[-1] == 1 else outputs
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import correct_biases
 from lesionlite_export.calibration import DEFAULT_METHOD
-from lesionlite_export.finite_weights import check_graph_weights, check_network_weights
+from lesionlite_export.finite_weights import check_network_weights
 from lesionlite_export.interface_edits import (
     with_cast_first,
     with_float_input,
@@ -23,10 +23,12 @@ from lesionlite_export.interface_edits import (
 from lesionlite_export.metadata import without_metadata
 from lesionlite_export.progress import Reporter, Silent
 from lesionlite_export.recipe import INTEGERS, Recipe
+from lesionlite_export.runnable import check_operators, check_runnable
 from lesionlite_export.source import Source
 from lesionlite_export.tflite_model import TfliteModel, refuse_quantized
 from lesionlite_runtime.contract_fields import ImageInput, ScoreOutput
 from lesionlite_runtime.errors import UsageError
+from lesionlite_runtime.finite_weights import check_graph_weights
 from lesionlite_runtime.graph import read_graph
 
 PIXELS_AS_FLOATS = (0.0, 255.0)
@@ -131,15 +133,15 @@ def make(
         method: of the calibration, see `calibrate`.
 
     Raises:
-        UnusableInput: when a converter or the calibration fails.
+        UnusableInput: when a converter or the calibration fails, or the network needs an operator
+            that lesionlite does not run.
     """
     form, report = form or Form(), report or Silent()
-    on_images = isinstance(source.contract.input, ImageInput)
     with report.phase("Converting to float32"):
         # Packed anew, so that a file that has metadata gives what the .keras gives.
         float32 = without_metadata(_float32(source, form))
     if recipe.quantizer == "none":
-        return Made(_finished(float32, recipe, form, on_images), float32, tensors)
+        return Made(_finished(source, float32, recipe, form), float32, tensors)
     if form.io == "float32":
         tensors = [tensor.astype(np.float32) for tensor in tensors]
     name = source.contract.input.name
@@ -148,12 +150,13 @@ def make(
     if recipe.correct_biases:
         with report.phase("Correcting biases"):
             quantized = correct_biases(float32, quantized, tensors, name).tflite
-    return Made(_finished(quantized, recipe, form, on_images), float32, tensors)
+    return Made(_finished(source, quantized, recipe, form), float32, tensors)
 
 
 def _float32(source: Source, form: Form) -> bytes:
     if not isinstance(source, TfliteModel):
         float32 = convert.float32_tflite(source, form.two_labels and not _has_two(source))
+        check_operators(float32, source.path)
         return with_float_input(float32) if form.io == "float32" else float32
     image = source.contract.input
     flatbuffer = source.flatbuffer
@@ -193,13 +196,14 @@ def _quantized(
     return with_float_input(made) if form.io == "float32" else made
 
 
-def _finished(made: bytes, recipe: Recipe, form: Form, on_images: bool) -> bytes:
+def _finished(source: Source, made: bytes, recipe: Recipe, form: Form) -> bytes:
     if recipe.pixels == "quantized":
         made = with_quantized_input(made)
-    elif form.io == "uint8" and on_images:
+    elif form.io == "uint8" and isinstance(source.contract.input, ImageInput):
         made = with_cast_first(made)
     if recipe.output == "uint8":
         made = with_uint8_output(made)
+    check_runnable(made, source.path)
     return made
 
 

@@ -117,8 +117,9 @@ def export_model(
     Raises:
         ProofFailed: when the file does not keep the limits; nothing is left at ``out``.
         UnusableInput: when images, network or the finished file cannot be used.
-        UsageError: when ``out`` cannot be written, ``sets`` are missing, or recipe and form do not
+        UsageError: when ``out`` cannot be a file, ``sets`` are missing, or recipe and form do not
             go together.
+        MissingHere: when the folder of ``out`` cannot be written, or the disk is full.
     """
     report, form = report or Silent(), form or Form()
     if out.resolve() == Path(source.path).resolve():
@@ -268,5 +269,6 @@ def _write_together(files: Mapping[Path, bytes], force: bool) -> None:
                 stack.enter_context(whole_file(path, force)).write_bytes(data)
     except BaseException:
         for path in new:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it would hide what went wrong
+                path.unlink(missing_ok=True)
         raise

@@ -158,8 +158,8 @@ def restore_variables(module: Any, folder: Path) -> None:
     try:
         status = checkpoint.read(str(folder / CHECKPOINT))
         status.assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
-        raise UnusableInput(
+    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+        raise UnusableInput(  # an IndexError where a file of them is cut off
             "the variables of this SavedModel are missing or damaged",
             "copy or download it anew",
         ) from error

@@ -72,22 +72,31 @@ def _side_text(side: Side) -> str:
     if side.kind == KERAS:
         return f"{file}, Keras network {side.model}"
     if side.kind == TFLITE:
-        return f"{file}, model {side.model}, recipe {printable(str(side.recipe))}"
+        recipe = "no recipe" if side.recipe is None else f"recipe {printable(side.recipe)}"
+        return f"{file}, model {side.model}, {recipe}"
     return f"{file}, recorded scores of {f'model {side.model}' if side.model else 'some model'}"
 
 
 def _origin_text(result: Verification) -> str:
     same = same_network(result.reference, result.candidate)
     if same is None:
-        return "not known: the recorded scores do not say which network they are of"
+        return f"not known: {_untold(result)}"
     if not same:
         return "ANOTHER NETWORK: this compares two models, not a model with its export"
-    if result.reference.model == result.candidate.model:
-        if result.reference.kind == RECORDED:  # nothing says by which contract
-            return "the same model"
-        same = result.reference.contract == result.candidate.contract
-        return "the same file" if same else "the same model, with another contract"
-    return "both are of one network"
+    if result.reference.model != result.candidate.model:
+        return "both are of one network"
+    if result.reference.kind == RECORDED:  # nothing says by which contract
+        return "the same model"
+    same = result.reference.contract == result.candidate.contract
+    return "the same file" if same else "the same model, with another contract"
+
+
+def _untold(result: Verification) -> str:
+    if result.candidate.origin_unknown:
+        return "the file does not say from what network it was made"
+    if result.reference.origin_unknown:
+        return "the reference does not say from what network it was made"
+    return "the recorded scores do not say which network they are of"
 
 
 def _more_lines(figures: ScoreFigures | LabelFigures) -> Iterator[str]:

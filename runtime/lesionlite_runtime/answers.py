@@ -192,3 +192,16 @@ def scores_chosen_on(text: str) -> dict[str, Any]:
 def or_none(read: Callable[[str], T]) -> Callable[[str], T | None]:
     """Reads ``none`` as None, and anything else by ``read``."""
     return lambda text: None if text == NONE else read(text)
+
+
+def checked(read: Callable[[str], T], fault: Callable[[T], str]) -> Callable[[str], T]:
+    """Reads by ``read``; ``fault`` says what is wrong with the value, and nothing where it fits."""
+
+    def read_checked(text: str) -> T:
+        value = read(text)
+        problem = fault(value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    return read_checked

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lesionlite_runtime.container import append_members, split_members
+from lesionlite_runtime.container import TFLITE_IDENTIFIER, append_members, split_members
 from lesionlite_runtime.contract import (
     CONTRACT_MEMBER,
     ImageContract,
@@ -34,6 +34,7 @@ from lesionlite_runtime.draft_fields import (
 )
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.files import check_output_path, read_file, write_whole
+from lesionlite_runtime.finite_weights import check_graph_weights
 from lesionlite_runtime.fixed_batch import with_fixed_batch
 from lesionlite_runtime.flatbuffer import Malformed
 from lesionlite_runtime.graph import Graph, TensorInfo, read_graph
@@ -101,8 +102,15 @@ def attached(data: bytes, draft: AnyDraft, file: str) -> tuple[bytes, bool]:
 
     Raises:
         UnusableInput: when ``data``, read from ``file``, is no ``.tflite``, carries a contract, is
-            malformed, or has an interface that the runtime does not serve.
+            malformed, has NaN or infinity in its weights, or has an interface that the runtime
+            does not serve.
     """
+    if data[4:8] != TFLITE_IDENTIFIER:
+        raise UnusableInput(
+            "this is no TFLite model",
+            "pass the .tflite that its converter wrote, or make one with `lesionlite export`",
+            file,
+        )
     original, members = split_members(data, file)
     if CONTRACT_MEMBER in members:
         raise UnusableInput(
@@ -138,6 +146,7 @@ def _graph(flatbuffer: bytes, file: str) -> tuple[Graph, bytes]:
             raise UnusableInput(
                 f"it has {len(named)} {side}, not one", "convert a model of one output", file
             )
+    check_graph_weights(graph, fixed, file)
     return graph, fixed
 
 

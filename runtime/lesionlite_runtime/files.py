@@ -53,10 +53,24 @@ def check_output_path(path: Path, force: bool = False) -> None:
     """Refuse, before any work, an output path that could not be written at the end.
 
     Raises:
-        UsageError: when it exists and ``force`` is off, is a folder, or its folder is missing.
+        UsageError: when it exists and ``force`` is off, is a folder, a device or a pipe, or its
+            folder is missing.
+        MissingHere: when no file can be made in its folder.
     """
+    _check_place(path, force)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _check_place(path: Path, force: bool) -> None:
     if path.is_dir():
         raise UsageError("this is a folder", "name a file", path)
+    if path.exists() and not path.is_file():
+        # The rename at the end would put a regular file in the place of a device for everyone.
+        raise UsageError("this is no regular file", "name another file", path)
     if path.exists() and not force:
         raise UsageError("the file exists already", "pass --force to overwrite it", path)
     if not path.parent.is_dir():
@@ -77,7 +91,7 @@ def whole_file(path: Path, force: bool = False, *, sync: bool = True) -> Iterato
         UsageError: see `check_output_path`.
         MissingHere: when the disk is full or the folder cannot be written.
     """
-    check_output_path(path, force)
+    _check_place(path, force)
     try:
         handle, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent

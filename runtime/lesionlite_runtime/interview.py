@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lesionlite_runtime.answers import (
@@ -13,6 +13,7 @@ from lesionlite_runtime.answers import (
     a_list,
     a_number,
     a_text,
+    checked,
     numbers,
     or_none,
     pairs,
@@ -22,7 +23,7 @@ from lesionlite_runtime.answers import (
 from lesionlite_runtime.contract import CLASSIFICATION, LABELS, REGRESSION
 from lesionlite_runtime.draft import DRAFT_SCHEMA, AnyDraft, draft_of_json
 from lesionlite_runtime.draft_fields import SIGMOID, SIGMOID_LOGITS, VALUES
-from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.errors import UnusableInput, UsageError, printable
 from lesionlite_runtime.model_facts import ModelFacts
 from lesionlite_runtime.resize import RESIZE_METHODS
 
@@ -93,7 +94,7 @@ def interview(
     body: dict[str, Any] = {"schema": DRAFT_SCHEMA, "task": task}
     body["name"] = answers.get(Question(NAME.option, NAME.text, default=name), a_text)
     if task == REGRESSION:
-        body["input"] = {"range": answers.get(X_RANGE, numbers(2))}
+        body["input"] = {"range": answers.get(X_RANGE, _low_and_high)}
         body["output"] = {"unit": answers.get(UNIT, or_none(str)) or ""}
     elif task is not None:
         body["input"] = _image(answers, facts)
@@ -127,11 +128,11 @@ def _image(answers: Answers, facts: ModelFacts) -> dict[str, Any]:
     as_they_are = PIXELS_AS_THEY_ARE if facts.input_dtype == "uint8" else None
     image: dict[str, Any] = {
         "shape": (1, height, width, 3),
-        "range": answers.get(Question(RANGE.option, text), numbers(2), as_they_are),
+        "range": answers.get(Question(RANGE.option, text), _low_and_high, as_they_are),
     }
     if as_they_are is None:
         image["mean"] = answers.get(MEAN, or_none(numbers(3)))
-        image["std"] = answers.get(STD, or_none(numbers(3)))
+        image["std"] = answers.get(STD, or_none(_deviations))
     image["color"] = answers.get(COLOR, str)
     image["resize"] = answers.get(RESIZE, str)
     return image
@@ -141,16 +142,14 @@ def _output(answers: Answers, facts: ModelFacts, task: str) -> dict[str, Any]:
     output: dict[str, Any] = {}
     if task == CLASSIFICATION:
         output["units"] = answers.get(UNITS, int, facts.units)
-    labels = answers.get(LABEL_LIST, a_list) or ()
-    expected = 2 if task == CLASSIFICATION else facts.units
-    if labels and expected is not None and len(labels) != expected:
-        raise UsageError(f"there are {len(labels)} labels, not {expected}", "name each label once")
+    wanted = 2 if task == CLASSIFICATION else facts.units
+    labels = answers.get(LABEL_LIST, _labels(wanted)) or ()
     output["labels"] = labels
     if task == CLASSIFICATION and labels:
         text = "The label that a high score speaks for"
         output["score_of"] = answers.get(Question("score-of", text, labels, labels[-1]), str)
     output["values"] = _values(answers, facts, output.get("units"))
-    output["classes"] = answers.get(CLASSES, or_none(pairs))
+    output["classes"] = answers.get(CLASSES, or_none(_classes(labels)))
     return output
 
 
@@ -169,10 +168,39 @@ def _values(answers: Answers, facts: ModelFacts, units: int | None) -> str | Non
 
 def _threshold(answers: Answers) -> dict[str, Any]:
     return {
-        "value": answers.get(THRESHOLD, a_number),
+        "value": answers.get(THRESHOLD, _a_score),
         "rule": answers.get(RULE, a_text),
-        "chosen_on": answers.get(CHOSEN_ON, or_none(scores_chosen_on)),
+        "chosen_on": answers.get(CHOSEN_ON, or_none(_counts)),
     }
+
+
+def _labels(wanted: int | None) -> Callable[[str], tuple[str, ...]]:
+    def fault(labels: tuple[str, ...]) -> str:
+        fits = wanted in (None, len(labels))
+        return "" if fits else f"there are {len(labels)} labels, not {wanted}; name each once"
+
+    return checked(a_list, fault)
+
+
+def _classes(labels: Sequence[str]) -> Callable[[str], dict[str, str]]:
+    def fault(classes: Mapping[str, str]) -> str:
+        unknown = [label for label in classes.values() if label not in labels]
+        if not labels or not unknown:
+            return ""
+        return f"there is no label {printable(unknown[0])}; it must be {' or '.join(labels)}"
+
+    return checked(pairs, fault)
+
+
+_low_and_high = checked(
+    numbers(2), lambda ends: "" if ends[0] < ends[1] else "the first must be the lower one"
+)
+_deviations = checked(numbers(3), lambda found: "" if min(found) > 0 else "all must be over 0")
+_a_score = checked(a_number, lambda score: "" if 0 <= score <= 1 else "it must lie in 0 to 1")
+_counts = checked(
+    scores_chosen_on,
+    lambda on: "" if on["positives"] <= on["n"] else "there are more positives than scores",
+)
 
 
 def _as_json(value: Any) -> Any:

@@ -15,7 +15,13 @@ Config = Mapping[str, Any]
 
 
 def config_facts(model: Config) -> dict[str, Any]:
-    """The facts of `ModelFacts` that the config of a Functional or Sequential model holds."""
+    """The facts of `ModelFacts` that the config of a Functional or Sequential model holds.
+
+    Of a model of several inputs their number alone.
+    """
+    inputs = _input_count(model)
+    if inputs > 1:
+        return {"inputs": inputs}
     first, rest = _first(model)
     shape = _batch_shape(first)
     units, activation = _ending(model)
@@ -26,6 +32,15 @@ def config_facts(model: Config) -> dict[str, Any]:
         "activation": activation,
         "scaling": rest["class_name"] if rest and rest["class_name"] in _SCALING else None,
     }
+
+
+def _input_count(model: Config) -> int:
+    """How many inputs a functional model names; 1 for any other."""
+    config = model["config"]
+    named = config.get("input_layers") if isinstance(config, dict) else None
+    if isinstance(named, list) and named and not isinstance(named[0], list):
+        return 1  # [name, node, tensor]; several are a list or a mapping of these
+    return len(named) if isinstance(named, list | dict) and named else 1
 
 
 def _layers(model: Config) -> Sequence[Config]:

@@ -45,6 +45,7 @@ class ModelFacts:
         activation: the function that its outputs come from: ``sigmoid``, ``softmax``, or
             ``linear`` for none.
         scaling: the layer for the scaling of pixels that it begins with.
+        inputs: how many it has; of several nothing else is said.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class ModelFacts:
     units: int | None = None
     activation: str | None = None
     scaling: str | None = None
+    inputs: int = 1
 
     def fits(self, values: str) -> bool:
         """Whether outputs of the draft's kind ``values`` can come from the model's last layer."""
@@ -85,6 +87,28 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
         "pass a .keras, .h5 or .tflite file, or the folder of a SavedModel",
         os.fspath(path),
     )
+
+
+def check_served(facts: ModelFacts, path: str | os.PathLike[str]) -> None:
+    """Refuse the model at ``path`` that no draft can make a contract for.
+
+    Raises:
+        UnusableInput: when it has several inputs, or takes images of other than three channels.
+    """
+    file = os.fspath(path)
+    if facts.inputs != 1:
+        raise UnusableInput(
+            f"it has {facts.inputs} inputs, and lesionlite gives a model one",
+            "save a model of the images alone",
+            file,
+        )
+    shape = facts.input_shape or ()
+    if len(shape) == 3 and shape[2] not in (None, 3):
+        raise UnusableInput(
+            f"it takes {list(shape)}, and lesionlite gives it images of three channels, [H, W, 3]",
+            "save it with a layer in front that makes of these what it takes",
+            file,
+        )
 
 
 def _tolerant(kind: str, read: Callable[[], Mapping[str, Any]]) -> ModelFacts:
@@ -126,6 +150,8 @@ def _hdf5_config(data: bytes) -> Any:
 
 
 def _tflite(graph: Graph) -> dict[str, Any]:
+    if len(graph.inputs) > 1:
+        return {"inputs": len(graph.inputs)}
     (taken,), (given,) = graph.inputs.values(), graph.outputs.values()
     makers = {output: o for o in graph.operators for output in o.outputs}
     last = makers.get(given)
@@ -149,6 +175,9 @@ def _saved_model(data: memoryview) -> dict[str, Any]:
     (meta_graph,) = messages(data, 2)
     signatures = {text_of(entry, 1): entry for entry in messages(meta_graph, 5)}
     (signature,) = messages(signatures["serving_default"], 2)
+    inputs = len(list(messages(signature, 1)))
+    if inputs > 1:
+        return {"inputs": inputs}
     ((taken,), (given,)) = ([_tensor(entry) for entry in messages(signature, n)] for n in (1, 2))
     return {
         "input_shape": taken[0],

@@ -184,6 +184,8 @@ def test_a_tflite_gets_a_contract_and_is_compared_with_its_origin(
     code, text, err = run("verify", theirs, out, "--data", data, "--limits", "max_score_error=1e-4")
     assert (code, "0 of 30 flipped" in text) == (0, True), err
     assert f"{out} was made by another converter, and does not say from what" in err
+    assert "not known: the file does not say from what network it was made" in text
+    assert f"{out}, model {read_contract(out).model_id}, no recipe" in text
     code, _, err = run("verify", given, out, "--data", data, "--limits", "max_score_error=1e-5")
     assert (code, "another" in err) == (0, False)
     made = tmp_path / "int8.tflite"

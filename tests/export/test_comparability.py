@@ -103,6 +103,22 @@ def test_recorded_scores_of_the_same_network(
     assert same_network(side, file_side(contract, "m.tflite")) is same
 
 
+def test_what_another_converter_made_does_not_say_its_network(
+    contract: ClassifierContract,
+) -> None:
+    of_itself = replace(contract.provenance, network_sha256=OTHER, recipe=None)
+    attached = file_side(replace(contract, provenance=of_itself), "attached.tflite")
+    sentence = "attached.tflite was made by another converter, and does not say from what network"
+    for reference, file in (
+        (reference_side(keras(contract), contract), attached),
+        (attached, file_side(contract, "m.tflite")),
+    ):
+        assert same_network(reference, file) is None
+        assert list(origin_warnings(reference, file)) == [sentence]
+    assert same_network(attached, attached) is True
+    assert list(origin_warnings(attached, attached)) == []
+
+
 def test_another_network_is_said_first_and_other_thresholds_next(
     contract: ClassifierContract,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export.conformity import check_recipe
 from lesionlite_export.file_contract import file_contract
-from lesionlite_export.keras_model import KerasModel, load_keras
+from lesionlite_export.keras_model import KerasModel, keras_outputs, load_keras
 from lesionlite_export.make import Form, check_form, make_tflite
 from lesionlite_export.parity import ScoreParity
 from lesionlite_export.publish import export_model
@@ -29,6 +30,7 @@ from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.site_threshold import set_site_threshold
 
 pytestmark = pytest.mark.tensorflow
+SIDE = 32  # of the tiny network's images
 Tensors = list[NDArray[np.uint8]]
 IMAGE_RECIPES = [name for name in recipe_names() if name != "int16x8"]
 UNGATED: dict[str, float | None] = dict.fromkeys(
@@ -176,6 +178,56 @@ def test_what_does_not_go_together_is_refused_before_any_work(
     assert "--two-labels are for images" in refusal(line, "int8", Form(two_labels=True))
     assert "needs TensorFlow's converter" in refusal(file, "int8-plain", Form())
     assert "made from a .keras alone" in refusal(file, "int8", Form(two_labels=True))
+
+
+def _looping(x: Any) -> Any:
+    from keras import layers
+
+    x = layers.GRU(8)(layers.Reshape((SIDE, SIDE * 3))(x))
+    return layers.Reshape((1, 1, 8))(x)
+
+
+def _sorting(x: Any) -> Any:
+    import keras
+
+    return keras.layers.Reshape((1, 1, 3))(keras.ops.sort(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize(
+    ("body", "operator", "io"),
+    [
+        (_looping, r"WHILE \(of a GRU, an LSTM or another loop\)", "float32"),
+        (_sorting, "TOPK_V2", "uint8"),
+    ],
+)
+def test_an_operator_that_is_not_run_is_named_with_the_network(
+    network_maker: Callable[..., Any], tiny_model: KerasModel, body: Any, operator: str, io: str
+) -> None:
+    model = KerasModel("my.keras", network_maker(body=body), tiny_model.contract)
+    with pytest.raises(UnusableInput) as caught:
+        make_tflite(model, load_recipe("float32"), [], Form(io))
+    assert re.fullmatch(
+        rf"my\.keras: the network needs the operator {operator}, which lesionlite does not run; "
+        "replace that layer",
+        str(caught.value),
+    )
+
+
+def test_what_tensorflow_says_while_it_predicts_is_not_shown(
+    network_maker: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    class Loud(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            tf.print("some noise", output_stream=sys.stderr)
+            return x
+
+    network = network_maker(body=Loud())
+    capfd.readouterr()
+    assert len(next(iter(keras_outputs(network, [np.zeros((SIDE, SIDE, 3), np.uint8)])))) == 1
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_quantized_file_is_no_model_to_export_from(

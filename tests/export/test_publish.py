@@ -544,13 +544,34 @@ def test_a_folder_that_cannot_be_written_is_missing_here(
             raise OSError(fault, os.strerror(fault))
         return make(*args, **options)
 
+    def kept(path: Path, missing_ok: bool = False) -> None:
+        """A read-only file system refuses to remove even what is not there."""
+        if path.parent == tmp_path:
+            raise OSError(fault, os.strerror(fault))
+        remove(path, missing_ok)
+
+    remove = Path.unlink
     monkeypatch.setattr(tempfile, "mkstemp", refusing)
+    monkeypatch.setattr(Path, "unlink", kept)
     out = tmp_path / "m.tflite"
     with pytest.raises(MissingHere) as caught:
         export_tiny(tiny_model, small_sets, out)
     assert caught.value.exit_code == 6
     assert str(caught.value).startswith(f"{out}: the file cannot be written (")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_told_before_any_work(
+    tiny_model: KerasModel, small_sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    watcher = Watcher()
+    with pytest.raises(MissingHere, match=r"the file cannot be written \(read-only"):
+        export_tiny(tiny_model, small_sets, tmp_path / "m.tflite", report=watcher)
+    assert watcher.begun == []
 
 
 def test_a_missing_folder_is_wrong_usage(

@@ -592,6 +592,17 @@ def test_missing_and_damaged_parts_are_refused(folder: Path, tmp_path: Path) -> 
     assert "the file is empty" in refused(tmp_path)
 
 
+def test_variables_that_are_cut_off_are_refused(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for path in (copy / "variables").iterdir():
+        data = path.read_bytes()
+        for kept in (0, len(data) // 60, len(data) // 2, len(data) - 1):
+            path.write_bytes(data[:kept])
+            assert "variables of this SavedModel are missing or damaged" in refused(copy), kept
+        path.write_bytes(data)
+
+
 def test_graphs_that_are_too_large_and_other_variables_are_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

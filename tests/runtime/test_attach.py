@@ -216,7 +216,21 @@ def test_a_contract_is_not_attached_twice(tiny_classifier: Any) -> None:
 
 
 def test_what_is_no_tflite_is_refused() -> None:
-    assert "this is no TFLite model" in refused(b"\x89HDF\r\n\x1a\n" + bytes(40), binary_draft())
+    said = refused(b"\x89HDF\r\n\x1a\n" + bytes(40), binary_draft())
+    assert said == (
+        "m.tflite: this is no TFLite model; pass the .tflite that its converter wrote, or make one "
+        "with `lesionlite export`"
+    )
+    assert "this is no TFLite model" in refused(b"", binary_draft())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tiny_image_model: Any, value: float) -> None:
+    said = refused(tiny_image_model([[0.02, value, -0.01]]).flatbuffer(), binary_draft())
+    assert "1 of the 3 weights " in said
+    assert said.endswith(
+        "are NaN or infinite; train the network anew, or restore an earlier checkpoint"
+    )
 
 
 def test_nothing_is_overwritten_without_force(tiny_classifier: Any, tmp_path: Path) -> None:

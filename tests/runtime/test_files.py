@@ -88,6 +88,21 @@ def test_an_output_path_that_cannot_be_is_refused_before_the_work(tmp_path: Path
         check_output_path(tmp_path / "missing" / "out.bin")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path: Path, linked: bool) -> None:
+    path = pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    for force in (False, True):
+        with pytest.raises(UsageError, match="this is no regular file; name another file"):
+            write_whole(path, b"new", force)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert path.is_symlink() == linked
+
+
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
 def test_nothing_is_left_after_a_fault(tmp_path: Path, fault: type[BaseException]) -> None:
     path = tmp_path / "out.bin"
@@ -132,3 +147,18 @@ def test_a_folder_that_takes_no_file_is_named(
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(MissingHere, match=r"cannot be written \(permission denied\)"):
         write_whole(tmp_path / "out.bin", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_output_path(tmp_path / "out.bin")
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(MissingHere, match=r"out\.bin: the file cannot be written \(read-only"):
+        check_output_path(tmp_path / "out.bin", force=True)

@@ -102,32 +102,33 @@ def test_all_that_may_be_said() -> None:
 
 def test_a_person_is_asked_for_what_the_model_does_not_say() -> None:
     person = Person(
-        value_range="-1 1",
-        resize="tf-bilinear-v1",
-        labels="benign,malignant",
-        threshold=["much", "2", "0.4"],
-        rule="youden",
-    )
-    with pytest.raises(UsageError, match=r"threshold.value must lie in 0 to 1"):
-        interview({}, FACTS, person, "theirs")
-    person = Person(
-        value_range="-1 1",
+        value_range=["1 -1", "-1 1"],
+        std=["0 0 0", "none"],
         resize=["nearest", "tf-bilinear-v1"],
-        labels=["benign,,", "benign,malignant"],
-        threshold=["much", "0.4"],
+        labels=["benign,,", "benign,malignant,third", "benign,malignant"],
+        classes=["nevus=good", "none"],
+        threshold=["much", "2", "0.4"],
+        chosen_on=["validation 30 150", "none"],
         rule=["", "youden"],
     )
     draft = interview({}, FACTS, person, "theirs")
     assert to_json(draft) == binary_draft(input={"range": [-1, 1], "resize": "tf-bilinear-v1"})
     assert person.asked == [
-        "name", "value-range", "mean", "std", "color", "resize", "resize", "labels", "labels",
-        "score-of", "classes", "threshold", "threshold", "rule", "rule", "chosen-on",
+        "name", "value-range", "value-range", "mean", "std", "std", "color", "resize", "resize",
+        "labels", "labels", "labels", "score-of", "classes", "classes", "threshold", "threshold",
+        "threshold", "rule", "rule", "chosen-on", "chosen-on",
     ]  # fmt: skip
     assert person.problems == [
+        "the first must be the lower one",
+        "all must be over 0",
         "it must be pillow-bilinear-v1 or tf-bilinear-v1 or mediapipe-bilinear-v1",
         "it must be different words with commas between them",
+        "there are 3 labels, not 2; name each once",
+        "there is no label good; it must be benign or malignant",
         "it must be a number",
+        "it must lie in 0 to 1",
         "it must not be empty",
+        "there are more positives than scores",
     ]
 
 
@@ -187,15 +188,25 @@ def test_the_task_follows_from_shapes(shape: tuple[int, ...], units: int, task: 
         ({**BINARY, "size": "8 0"}, None, "--size 8 0: it must be 2 whole numbers"),
         ({**BINARY, "value-range": "0 one"}, None, "--value-range 0 one: it must be 2 numbers"),
         ({**BINARY, "value-range": "0 inf"}, None, "--value-range 0 inf: it must be 2 numbers"),
-        ({**BINARY, "value-range": "1 0"}, None, "input.range must be [low, high]"),
+        (
+            {**BINARY, "value-range": "1 0"},
+            None,
+            "--value-range 1 0: the first must be the lower one",
+        ),
+        ({**BINARY, "std": "1 0 1"}, None, "--std 1 0 1: all must be over 0"),
+        ({**BINARY, "value-range": "0 1e9"}, None, "input.range must be [low, high]"),
         ({**BINARY, "labels": "a,b,c"}, None, "there are 3 labels, not 2"),
         ({**BINARY, "score-of": "evil"}, None, "--score-of evil: it must be benign or malignant"),
         ({**BINARY, "values": "softmax"}, None, "--values softmax: it must be sigmoid"),
         ({**BINARY, "classes": "melanoma"}, None, "--classes melanoma: it must be CLASS=LABEL"),
         ({**BINARY, "classes": "a=b,a=c"}, None, "it must be CLASS=LABEL, each class once"),
-        ({**BINARY, "classes": "melanoma=evil"}, None, "output.classes.melanoma is 'evil'"),
+        (
+            {**BINARY, "classes": "melanoma=evil"},
+            None,
+            "there is no label evil; it must be benign or",
+        ),
         ({**BINARY, "chosen-on": "validation 30"}, None, "--chosen-on validation 30: it must be"),
-        ({**BINARY, "chosen-on": "v 3 4"}, None, "threshold.chosen_on.positives must lie in"),
+        ({**BINARY, "chosen-on": "v 3 4"}, None, "there are more positives than scores"),
         ({**BINARY, "size": "9 6"}, FACTS, "--size says 9 6, and the model (8, 6)"),
         ({**BINARY, "units": "2"}, FACTS, "--units says 2, and the model 1"),
         (

@@ -16,7 +16,7 @@ from tests.runtime.test_wire import field
 
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.keras_config import config_facts
-from lesionlite_runtime.model_facts import HDF5_START, ModelFacts, read_facts
+from lesionlite_runtime.model_facts import HDF5_START, ModelFacts, check_served, read_facts
 
 Config = dict[str, Any]
 
@@ -199,11 +199,54 @@ def test_a_saved_model_says_what_its_signature_has(
     assert read_facts(tmp_path) == ModelFacts("SavedModel", *facts)
 
 
-def test_several_inputs_or_none_say_nothing(tmp_path: Path) -> None:
+def test_several_inputs_say_their_number_and_none_nothing(tmp_path: Path) -> None:
     one = {"x": tensor_info(1, -1, 8, 8, 3)}
-    for inputs in ({}, {**one, "z": tensor_info(1, -1, 1)}):
+    for inputs, facts in (
+        ({}, ModelFacts("SavedModel")),
+        ({**one, "z": tensor_info(1, -1, 1)}, ModelFacts("SavedModel", inputs=2)),
+    ):
         (tmp_path / "saved_model.pb").write_bytes(saved_model(inputs, one))
-        assert read_facts(tmp_path) == ModelFacts("SavedModel")
+        assert read_facts(tmp_path) == facts
+
+
+@pytest.mark.parametrize(
+    ("named", "inputs"),
+    [
+        (["i", 0, 0], 1),
+        ([["i", 0, 0]], 1),
+        ([["i", 0, 0], ["j", 0, 0]], 2),
+        ({"i": ["i", 0, 0], "j": ["j", 0, 0]}, 2),
+        ([], 1),
+        (None, 1),
+    ],
+)
+def test_a_config_says_how_many_inputs_it_has(
+    write: Callable[[bytes], Path], named: Any, inputs: int
+) -> None:
+    config = functional(INPUT, layer("InputLayer", "j", batch_shape=[None, 3]), SIGMOID)
+    config["config"]["input_layers"] = named
+    assert read_facts(write(keras_file(config))).inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (ModelFacts(".keras", inputs=2), "it has 2 inputs, and lesionlite gives a model one"),
+        (ModelFacts(".keras", (48, 48, 1)), "it takes [48, 48, 1], and lesionlite gives it images"),
+        (ModelFacts("SavedModel", (3, None, None)), ""),
+        (ModelFacts(".tflite", (3, 48, 48)), "it takes [3, 48, 48]"),
+        (ModelFacts(".keras", (48, 48, 3)), ""),
+        (ModelFacts(".keras", (1,)), ""),
+        (ModelFacts(".keras"), ""),
+    ],
+)
+def test_a_model_that_no_contract_is_for_is_refused(facts: ModelFacts, words: str) -> None:
+    if not words:
+        check_served(facts, "m.keras")
+        return
+    with pytest.raises(UnusableInput) as caught:
+        check_served(facts, "m.keras")
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [b"GIF89a", b"\0" * 40])

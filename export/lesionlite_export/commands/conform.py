@@ -11,7 +11,7 @@ from lesionlite_export.conformance.judge import judge_results
 from lesionlite_export.conformance.rendering import conformance_lines
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option
-from lesionlite_runtime.errors import SomeInputsFailed, printable
+from lesionlite_runtime.errors import printable
 
 
 @click.command("conform")
@@ -30,7 +30,8 @@ def command(results: Path, kit: Path, family: str | None, as_json: bool) -> None
     RESULTS.jsonl has a JSON object for each image: file and score at least. `lesionlite verify
     --record` writes a kit, whose README says the rest.
 
-    Exit code 0: it conforms. 3: it does not. 4: it conforms, and some images or lines are missing.
+    Exit code 0: it conforms. 3: it does not. 4: it conforms in what came back; images, lines or all
+    scores are missing. 5: neither a score nor pixels came back.
 
     Example: lesionlite conform results.jsonl --kit kit
     """
@@ -45,9 +46,4 @@ def command(results: Path, kit: Path, family: str | None, as_json: bool) -> None
     if not judged:
         raise judged.error()
     if not judged.is_whole:
-        raise SomeInputsFailed(
-            f"it conforms in what came back; of {len(judged.missing)} images nothing did, "
-            f"{len(judged.refused)} were refused, and {len(judged.problems)} lines have faults",
-            "see above",
-            results,
-        )
+        raise judged.incomplete()

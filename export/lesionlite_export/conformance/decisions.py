@@ -20,7 +20,8 @@ def threshold_fault(
 ) -> tuple[str, tuple[str, ...]] | None:
     """What is wrong about the threshold, and in which images; None where nothing is.
 
-    A decision on a score that was rounded is not judged within ``rounding`` of the threshold.
+    A decision on a score that was rounded is not judged within ``rounding`` of the threshold: not
+    on one that rounding made the threshold itself, either.
     """
     return (
         _stated_fault(kit, results)
@@ -56,7 +57,7 @@ def _decided_fault(
     """A decision that does not follow from the port's own score."""
     decided: dict[str, tuple[float, str]] = {}
     for image, returned in results.images.items():
-        if returned.score is None or 0 < abs(returned.score - kit.threshold) <= rounding:
+        if returned.score is None or (rounding and abs(returned.score - kit.threshold) <= rounding):
             continue
         if returned.line.decision is not None:
             decided[image] = (returned.score, returned.line.decision)

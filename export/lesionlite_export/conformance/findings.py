@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lesionlite_export.conformance import ladder
+from lesionlite_export.conformance.constant import constant_score
 from lesionlite_export.conformance.pixels import UNJUDGED, PixelCheck
 from lesionlite_export.conformance.results import Results
 from lesionlite_export.conformance.scores import (
@@ -33,16 +34,21 @@ _LIKELY = "it looks as if "
 
 
 def pixel_findings(
-    kit: Kit, checks: Mapping[str, PixelCheck], mistakes: Sequence[Mistake]
+    kit: Kit, results: Results, checks: Mapping[str, PixelCheck], mistakes: Sequence[Mistake]
 ) -> list[Finding]:
     """What the pixels that came back show."""
     judged = {name: check for name, check in checks.items() if check.status != UNJUDGED}
     evidence = [check.evidence for check in judged.values() if check.evidence is not None]
     stages = {mistake.name: mistake.stage for mistake in mistakes}
+    features = _features(kit.images, results, judged)
     explained, left = explain(evidence, stages)
+    by_controls = _by_controls(evidence, left, features, stages)
+    if by_controls is not None:
+        settled = set(by_controls.images)
+        explained, left = explain([e for e in evidence if e.image not in settled], stages)
+        explained = [by_controls, *explained]
     known = {m.name: (m.stage, m.sentence) for m in mistakes}
     found = [_explained(item, known, BY_PIXELS) for item in explained]
-    features = {image.name: image.features for image in kit.images if image.name in judged}
     late = _late(evidence, features, stages)
     if late is not None:
         stage = RANGE if late == MODEL else late
@@ -132,9 +138,13 @@ def _score_vote(
     wrong = {item.image for item in evidence if item.is_wrong}
     if not wrong:
         return [], wrong
+    constant = constant_score(kit, results, judged)
+    if constant is not None:  # before the vote: some mistake is always near a constant
+        shown = [image.name for image in images if image.name in wrong]
+        return [_unknown(DELEGATE, constant, shown, BY_SCORES)], wrong
     stages = {mistake.name: mistake.stage for mistake in kit.mistakes}
     explained, left = explain(evidence, stages)
-    features = {image.name: image.features for image in images}
+    features = _features(images, results, {image.name for image in images})
     proven = [name for name in left if name not in unlike]
     late = _late(evidence, features, stages)
     if proven or late == MODEL or len(left) == len(evidence):
@@ -171,9 +181,60 @@ def _stages_left(image: KitImage, results: Results, unlike: Collection[str]) -> 
     """The stages that may have gone wrong, by what is known of the image's pixels."""
     if image.name not in unlike:
         return (COLOR, RANGE)
-    if results.images[image.name].line.decoded_sha256 == image.decoded.sha256:
+    if _is_decoded_right(image, results):
         return (RESIZE, COLOR, RANGE)
     return PIXEL_STAGES
+
+
+def _features(
+    images: Sequence[KitImage], results: Results, names: Collection[str]
+) -> dict[str, Sequence[str]]:
+    """What of each image may be to blame."""
+    return {
+        image.name: ladder.left_over(image.features, _is_decoded_right(image, results))
+        for image in images
+        if image.name in names
+    }
+
+
+def _is_decoded_right(image: KitImage, results: Results) -> bool:
+    return results.images[image.name].line.decoded_sha256 == image.decoded.sha256
+
+
+def _controls(
+    evidence: Sequence[Evidence], features: Mapping[str, Sequence[str]]
+) -> list[Evidence]:
+    """That of images which no decoder, turning or resize can change."""
+    return [
+        item
+        for item in evidence
+        if ladder.is_plain(features[item.image])
+        or ladder.is_plain_but_coloured(features[item.image])
+    ]
+
+
+def _by_controls(
+    evidence: Sequence[Evidence],
+    left: Collection[str],
+    features: Mapping[str, Sequence[str]],
+    stages: Mapping[str, str],
+) -> Explanation | None:
+    """The mistake that gives just what came back of the controls, where the vote left them over.
+
+    A second mistake of the other images hides it there: a digest is either met or not.
+    """
+    controls = _controls(evidence, features)
+    if not any(item.image in left for item in controls):
+        return None
+    found = next((item for item in explain(controls, stages)[0] if item.exact), None)
+    if found is None:
+        return None
+    met = [
+        item.image
+        for item in evidence
+        if item.is_wrong and found.mistake in item.mistaken and item.mistaken[found.mistake].is_met
+    ]
+    return replace(found, images=tuple(met))
 
 
 def _late(
@@ -186,12 +247,7 @@ def _late(
     Images of the input's own size go through no other. Where no single mistake explains most of
     those that are wrong, nothing can be said of the rest.
     """
-    base = [
-        item
-        for item in evidence
-        if ladder.is_plain(features[item.image])
-        or ladder.is_plain_but_coloured(features[item.image])
-    ]
+    base = _controls(evidence, features)
     wrong = [item for item in base if item.is_wrong]
     explained, _ = explain(base, stages)
     most = max((len(item.images) for item in explained), default=0)

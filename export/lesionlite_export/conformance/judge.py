@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from lesionlite_export.conformance.decisions import flips, threshold_fault
 from lesionlite_export.conformance.findings import in_order, pixel_findings, score_findings
 from lesionlite_export.conformance.pixels import (
+    DIGEST,
     EQUAL,
     UNJUDGED,
     WITHIN,
@@ -31,7 +32,7 @@ from lesionlite_export.conformance.verdict import (
 )
 from lesionlite_export.kit.manifest import Kit, KitFolder, read_kit
 from lesionlite_export.kit.photo import JPEG
-from lesionlite_export.kit.stages import MODEL, ORIENTATION, THRESHOLD
+from lesionlite_export.kit.stages import DELEGATE, MODEL, ORIENTATION, THRESHOLD
 
 _SHOWN = 6
 
@@ -72,13 +73,18 @@ def _conformance(folder: KitFolder, results: Results, family: str | None) -> Con
     wrong = {name for name, check in checks.items() if check.status == WRONG}
     unlike = {image.name for image in kit.images} - proven
     judged = choose_family(kit, results, unlike, family)
-    findings = [*_model_finding(kit, results), *pixel_findings(kit, checks, judge.mistakes)]
+    findings = [
+        *_model_finding(kit, results),
+        *pixel_findings(kit, results, checks, judge.mistakes),
+    ]
     findings += _swapped_finding(kit, results, findings)
+    unread = _unread(results, checks, findings)
     if not any(finding.stage == MODEL for finding in findings):
-        of_scores, wrong_scores = score_findings(kit, results, judged, wrong, unlike)
+        passed_over = wrong | unread
+        of_scores, wrong_scores = score_findings(kit, results, judged, passed_over, unlike)
         if judged.is_guess and not all(finding.exact for finding in of_scores):
             judged = in_other_kernels(kit, judged)
-            of_scores, wrong_scores = score_findings(kit, results, judged, wrong, unlike)
+            of_scores, wrong_scores = score_findings(kit, results, judged, passed_over, unlike)
         findings += of_scores
         wrong |= wrong_scores
         findings += _threshold_finding(kit, results, judged)
@@ -92,7 +98,7 @@ def _conformance(folder: KitFolder, results: Results, family: str | None) -> Con
         chosen_by=judged.chosen_by,
         tolerance=judged.family.max_difference,
         findings=tuple(findings),
-        stages=tuple(stage_statuses(kit, results, checks, wrong, findings)),
+        stages=tuple(stage_statuses(kit, results, checks, wrong | unread, findings)),
         scores=_score_differences(kit, results, judged),
         pixels=_pixel_differences(checks.values()),
         flips=tuple(flips(kit, results)),
@@ -101,8 +107,24 @@ def _conformance(folder: KitFolder, results: Results, family: str | None) -> Con
             name: str(item.line.error) for name, item in results.images.items() if item.is_refused
         },
         problems=tuple(results.problems),
-        notes=tuple(_notes(kit, results, checks, judged, wrong)),
+        notes=tuple(_notes(kit, results, checks, judged, wrong, unread, findings)),
     )
+
+
+def _unread(
+    results: Results, checks: Mapping[str, PixelCheck], findings: Sequence[Finding]
+) -> set[str]:
+    """Images whose digest differs, perhaps by a decoder, and whose score does not tell more.
+
+    It does not where pixels of others show several mistakes, or one that is not known: the scores
+    of two at once are not recorded.
+    """
+    is_simple = not findings or (len(findings) == 1 and findings[0].mistake is not None)
+    return {
+        name
+        for name, check in checks.items()
+        if check.status == UNJUDGED and not (is_simple and results.images[name].score is not None)
+    }
 
 
 def _model_finding(kit: Kit, results: Results) -> Iterator[Finding]:
@@ -157,21 +179,30 @@ def _notes(
     checks: Mapping[str, PixelCheck],
     judged: Judged,
     wrong: set[str],
+    unread: set[str],
+    findings: Sequence[Finding],
 ) -> Iterator[str]:
     """What is worth knowing and not wrong."""
-    yield from _decoder_note(kit, results, checks, judged, wrong)
+    # Scores that are another model's, or of no kernels, tell nothing of how JPEGs were decoded.
+    by_scores = not any(finding.stage in (MODEL, DELEGATE) for finding in findings)
+    yield from _decoder_note(kit, results, checks, judged, wrong | unread, by_scores)
     if judged.rounding:
         yield (
             f"the scores have few digits, and may be {judged.rounding:g} off by that: write all "
             "of them"
         )
-    unread = [name for name, check in checks.items() if check.status == UNJUDGED]
-    unscored = [name for name in unread if results.images[name].score is None]
-    if unscored:
+    if unread:
+        shown = _some([name for name in checks if name in unread])
         yield (
-            f"the digests of {len(unscored)} images differ, and a decoder may be why: add "
-            f"`tensor` or `samples` ({_some(unscored)})"
+            f"the digests of {len(unread)} images differ, and a decoder may be why: add `tensor` "
+            f"or `samples` ({shown})"
         )
+    if checks and all(check.kind == DIGEST for check in checks.values()):
+        unknown = [f for f in findings if f.evidence == BY_PIXELS and f.mistake is None]
+        if unknown:
+            yield "digests do not tell two mistakes in one image: add `tensor` or `samples`"
+    if all(returned.score is None for returned in results.images.values()):
+        yield "no scores came back: the model was not tested"
     if not checks:
         yield "no pixels came back: with `pixels_sha256` the verdict is sharper"
 
@@ -182,17 +213,21 @@ def _decoder_note(
     checks: Mapping[str, PixelCheck],
     judged: Judged,
     wrong: set[str],
+    by_scores: bool,
 ) -> Iterator[str]:
-    """Whether JPEGs were decoded by another decoder than the recorded one."""
+    """Whether JPEGs were decoded by another decoder than the recorded one.
+
+    ``by_scores`` where the scores of images without pixels tell it as well.
+    """
     other: list[str] = []
     for image in kit.images:
         returned = results.images.get(image.name)
         if JPEG not in image.features or returned is None or image.name in wrong:
             continue
-        check = checks.get(image.name)
+        check, differs = checks.get(image.name), False
         if check is not None:
-            differs = check.status in (WITHIN, UNJUDGED)
-        else:
+            differs = check.status == WITHIN or (by_scores and check.status == UNJUDGED)
+        elif by_scores:
             right = image.scores[judged.family.kernels]
             plain = judged.family.max_difference + judged.rounding
             differs = returned.score is not None and abs(returned.score - right) > plain

@@ -48,6 +48,15 @@ def is_plain_but_coloured(features: Collection[str]) -> bool:
     return set(features) == {*_PLAIN, photo.COLORED}
 
 
+def left_over(features: Collection[str], decoded_right: bool) -> tuple[str, ...]:
+    """``features`` that may be to blame.
+
+    Where the picture is known to be right before the resize, neither decoding nor turning it is.
+    """
+    settled = (DECODE, ORIENTATION) if decoded_right else ()
+    return tuple(f for f in features if f not in _STAGE_OF or _STAGE_OF[f][0] not in settled)
+
+
 def in_common(
     wrong: Sequence[str], judged: Mapping[str, Collection[str]]
 ) -> tuple[list[Common], list[str]]:

@@ -22,6 +22,7 @@ _OF_IMAGE = (
 _PASSED_OVER = ("findings", "decode_ms", "invoke_ms")
 KNOWN = (*_SHARED, *_OF_IMAGE, "case", *_PASSED_OVER)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_LEAST_PERCENTAGE = 2.0  # less is rounding, or a slip
 _MODEL = re.compile(r"[0-9a-f]{12}\Z")
 
 
@@ -121,8 +122,8 @@ def _score(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise LineFault(f"`{name}` is no number; write the score, 0 to 1")
     if not 0 <= value <= 1:
-        percent = "; is it a percentage?" if 1 < value <= 100 else ""
-        raise LineFault(f"`{name}` is {value:g}, outside 0 to 1{percent or '; write the score'}")
+        ask = "is it a percentage?" if _LEAST_PERCENTAGE <= value <= 100 else "write the score"
+        raise LineFault(f"`{name}` is {value!r}, outside 0 to 1; {ask}")
     return float(value)
 
 

@@ -37,7 +37,7 @@ def conformance_lines(judged: Conformance) -> Iterator[str]:
         yield f"note         {printable(note)}"
     first = judged.first_wrong
     if first is None:
-        yield "verdict      conforms"
+        yield f"verdict      conforms{'' if judged.is_whole else ' in what came back'}"
     else:
         yield f"verdict      DOES NOT CONFORM; first wrong: {first.stage or 'unknown'}"
 

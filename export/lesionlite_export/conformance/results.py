@@ -24,6 +24,7 @@ from lesionlite_runtime.pixels import pixels_sha256
 
 MAX_RESULTS_BYTES = 256 << 20
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # also the beginning of UTF-32
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Returned:
         """Whether the port says that it could not read the image."""
         return self.line.error is not None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a score nor anything of the pixels."""
+        return self.score is None and self.samples is None and self.pixels_sha256 is None
+
 
 @dataclass
 class Results:
@@ -68,12 +74,17 @@ def read_results(path: str | os.PathLike[str], kit: Kit) -> Results:
     """The results at ``path``, JSON Lines of a port that ran ``kit``.
 
     Raises:
-        UnusableInput: when the file cannot be read, is of another kit, or no line of it can be
-            used.
+        UnusableInput: when the file cannot be read, is of another kit, or has neither a score nor
+            pixels of any image.
     """
     name = os.fspath(path)
     results = Results(name)
-    lines = list(_lines(read_file(path, MAX_RESULTS_BYTES), results.problems))
+    data = read_file(path, MAX_RESULTS_BYTES)
+    if data.startswith(_UTF16):
+        raise UnusableInput(
+            "this is UTF-16, as > of Windows PowerShell writes it", "save it as UTF-8", name
+        )
+    lines = list(_lines(data, results.problems))
     stated = next((line.kit for line in lines if line.kit not in (None, kit.digest)), None)
     if stated is not None:
         raise UnusableInput(
@@ -96,14 +107,22 @@ def read_results(path: str | os.PathLike[str], kit: Kit) -> Results:
                 expected = by_name[image]
                 _take_image(results, line, image, expected.sha256, kit)
     _drop_doubles(results, lines)
-    if not results.images and not results.cases:
-        why = f": {results.problems[0]}" if results.problems else ""
+    if all(returned.is_empty for returned in results.images.values()):
         raise UnusableInput(
-            f"there is no result of an image of the kit in it{why}",
+            f"there is no result of an image of the kit in it{_why_empty(results)}",
             "write a line of JSON for each image, as the kit's README says",
             name,
         )
     return results
+
+
+def _why_empty(results: Results) -> str:
+    if results.images:
+        first, returned = next(iter(results.images.items()))
+        return f": every line has an error ({first}: {printable(str(returned.line.error))})"
+    if results.problems:
+        return f": {results.problems[0]}"
+    return ": only cases of the rule" if results.cases else ""
 
 
 def _lines(data: bytes, problems: list[str]) -> Iterator[Line]:
@@ -155,8 +174,7 @@ def _take_image(results: Results, line: Line, image: str, sha256: str, kit: Kit)
         )
         return
     returned = _with_pixels(results, line, kit)
-    said = (line.score, returned.tensor, returned.samples, returned.pixels_sha256, line.error)
-    if all(item is None for item in said):
+    if returned.is_empty and not returned.is_refused:
         results.problems.append(
             f"line {line.number}: {image} has neither a score nor pixels; write one at least"
         )
@@ -192,7 +210,11 @@ def _with_pixels(results: Results, line: Line, kit: Kit) -> Returned:
 
 def _tensor(folder: Path, name: str, kit: Kit) -> NDArray[np.uint8]:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # NUL in it; a loop of links
+        raise UnusableInput("`tensor` is no valid path", "name a file beside it", path) from error
+    if not inside:
         raise UnusableInput(
             "`tensor` leads out of the folder of the results", "put the file beside them", path
         )

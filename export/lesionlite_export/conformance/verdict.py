@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lesionlite_runtime.errors import ProofFailed
+from lesionlite_runtime.errors import ProofFailed, SomeInputsFailed
 
 CONFORMANCE_SCHEMA = "lesionlite.conformance/1"
 PASSED, FAILED, NOT_JUDGED, NOT_TESTED = "passed", "wrong", "not judged", "not tested"
@@ -131,8 +131,8 @@ class Conformance:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every image came back, and every line could be used."""
-        return not (self.missing or self.refused or self.problems)
+        """Whether every image came back, every line could be used, and there are scores."""
+        return self.scores.n > 0 and not (self.missing or self.refused or self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """The object of schema ``lesionlite.conformance/1``."""
@@ -169,10 +169,20 @@ class Conformance:
         remedy = (
             "correct that first, and run the kit again"
             if first.stage is not None
-            else "add `pixels_sha256` or `tensor` to the lines"
+            else "add `tensor` or `samples` to the lines"
         )
         return ProofFailed(
             f"the port does not conform; first wrong: {stage} ({first.sentence})",
             remedy,
+            self.results,
+        )
+
+    def incomplete(self) -> SomeInputsFailed:
+        """The sentence that says what was not judged, of results that are not whole."""
+        scores = "" if self.scores.n else "no score came back; "
+        return SomeInputsFailed(
+            f"it conforms in what came back; {scores}of {len(self.missing)} images nothing did, "
+            f"{len(self.refused)} were refused, and {len(self.problems)} lines have faults",
+            "see above",
             self.results,
         )

@@ -24,8 +24,9 @@ from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.files import read_file
 
-KIT_SCHEMA = "lesionlite.kit/1"
-MANIFEST_NAME = "kit.json"
+KIT_FAMILY = "lesionlite.kit/"
+KIT_SCHEMA = f"{KIT_FAMILY}1"
+MANIFEST_NAME, README_NAME = "kit.json", "README.md"
 MAX_MANIFEST_BYTES = 16 << 20
 XNNPACK, BUILTIN, REFERENCE = "xnnpack", "builtin", "reference"
 _VERSIONED = re.compile(r"lesionlite\.kit/\d+\Z")

@@ -15,7 +15,7 @@ from lesionlite_runtime.draft_fields import VALUES
 from lesionlite_runtime.errors import printable
 from lesionlite_runtime.files import check_output_path, write_whole
 from lesionlite_runtime.interview import QUESTIONS, RANGE, X_RANGE, interview
-from lesionlite_runtime.model_facts import ModelFacts, read_facts
+from lesionlite_runtime.model_facts import ModelFacts, check_served, read_facts
 
 
 def _answer_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,6 +63,7 @@ def command(model: Path | None, out: Path, ask: bool | None, force: bool, **give
     check_output_path(out, force)
     facts = None if model is None else read_facts(model)
     if model is not None and facts is not None:
+        check_served(facts, model)
         click.echo(f"{'model':<11}{_facts_text(model, facts)}", err=True)
     answers = {
         name.replace("_", "-"): text if isinstance(text, str) else " ".join(text)

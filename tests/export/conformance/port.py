@@ -73,7 +73,7 @@ def colors(image: Image.Image, data: bytes, fault: str) -> Pixels:
 def framed(pixels: Pixels, fault: str) -> Pixels:
     """``[224, 224, 3]``: Pillow's bilinear, across, then down."""
     height, width = pixels.shape[:2]
-    if fault == "nearest":
+    if "nearest" in fault:
         rows, columns = (np.arange(SIDE) * side // SIDE for side in (height, width))
         return pixels[rows[:, None], columns]
     if fault == "no antialias":

@@ -1,8 +1,9 @@
-"""A kit of four images with scores out of thin air: what judging needs, without a model."""
+"""A kit of a few images with scores out of thin air: what judging needs, without a model."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,15 @@ def _files() -> dict[str, bytes]:
         "plain.png": encode.png(exact),
         "other.png": encode.png(255 - exact),
         "turned.png": encode.png(larger, orientation=6),
+        "larger.png": encode.png(larger),
         "photo.jpg": encode.jpeg(larger),
     }
 
 
-def small_kit(folder: Path) -> KitFolder:
-    """Write the kit to ``folder``."""
-    files = _files()
+def small_kit(folder: Path, changed: Mapping[str, float] | None = None) -> KitFolder:
+    """Write the kit to ``folder``; ``changed`` are scores for those of `SCORES`, or beside them."""
+    all_scores = {**SCORES, **(changed or {})}
+    files = {name: data for name, data in _files().items() if name in all_scores}
     images = []
     for name, data in files.items():
         photo = Photo(data, INPUT)
@@ -64,9 +67,9 @@ def small_kit(folder: Path) -> KitFolder:
                 decoded=Decoded(width, height, pixels_sha256(photo.upright)),
                 pixels_sha256=pixels_sha256(photo.tensor),
                 samples=(tuple(int(v) for v in photo.tensor[3, 5]),),
-                scores={XNNPACK: SCORES[name], BUILTIN: SCORES[name] + 0.01},
+                scores={XNNPACK: all_scores[name], BUILTIN: all_scores[name] + 0.01},
                 one_level=0.01,
-                decision=decision(SCORES[name], THRESHOLD),
+                decision=decision(all_scores[name], THRESHOLD),
             )
         )
     kit = Kit(
@@ -86,7 +89,7 @@ def small_kit(folder: Path) -> KitFolder:
                 "orientation-ignored",
                 "orientation",
                 "the EXIF orientation is not applied",
-                {XNNPACK: (None, None, 0.6, None)},
+                {XNNPACK: tuple(0.6 if name == "turned.png" else None for name in files)},
             ),
         ),
         rule=rule_cases(THRESHOLD),

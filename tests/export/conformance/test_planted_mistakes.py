@@ -120,6 +120,30 @@ def test_of_two_mistakes_the_first_stage_is_first(port: Any, judged: Write) -> N
         assert list(dict.fromkeys(stages(found))) == ["orientation", "colour order"]
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+def test_of_two_mistakes_digests_name_no_stage_that_is_right(
+    decoded: bool, port: Any, shipped_kit: KitFolder, tmp_path: Path
+) -> None:
+    tensors, scores = port("nearest, bgr")
+    rows = [
+        {
+            "file": image.name,
+            "score": scores[image.name],
+            "pixels_sha256": hashlib.sha256(tensors[image.name].tobytes()).hexdigest(),
+            **({"decoded_sha256": image.decoded.sha256} if decoded else {}),
+        }
+        for image in shipped_kit.kit.images
+    ]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = judge_results(path, shipped_kit.path)
+    assert stages(found) == ["resize", "colour order"]
+    assert (found.findings[1].mistake, found.findings[1].exact) == ("bgr", True)
+    assert "digests do not tell two mistakes in one image: add `tensor` or `samples`" in found.notes
+    assert not any("within what decoders differ by" in note for note in found.notes)
+    assert {s.stage: s.status for s in found.stages}["decode"] == "not judged"
+
+
 def test_other_kernels_conform_in_their_own_family_alone(port: Any, judged: Write) -> None:
     tensors, scores = port(builtin=True)
     for backend in ("litert-builtin", "tflite-runtime 2.14.0", "gpu"):
@@ -146,9 +170,32 @@ def test_noise_beyond_the_tolerance_is_the_delegate_s(port: Any, judged: Write) 
     noisy = {n: float(np.clip(s + random.normal(0, 0.08), 0, 1)) for n, s in scores.items()}
     for found in (judged(noisy, tensors, backend="litert"), judged(noisy, tensors, backend="gpu")):
         assert stages(found) == ["delegate"]
-    zeros = judged(dict.fromkeys(scores, 0.0), tensors, backend="litert")
-    assert stages(zeros) == ["delegate"]
-    assert "every score is 0" in zeros.findings[0].sentence
+
+
+@pytest.mark.parametrize("value", [0.0, 0.09, 0.123, 0.3, 0.5, 1.0, 0.1685123])
+def test_a_constant_score_is_the_delegate_s_whatever_its_value(
+    value: float, port: Any, judged: Write
+) -> None:
+    tensors, scores = port()
+    same = dict.fromkeys(scores, value)
+    for found in (
+        judged(same),
+        judged(same, backend="gpu"),
+        judged(same, tensors),
+        judged(same, tensors, backend="litert"),
+    ):
+        assert stages(found) == ["delegate"]
+        assert f"every score is {value:.4g}: the backend does not" in found.findings[0].sentence
+        assert not any("JPEGs were decoded" in note for note in found.notes)
+
+
+def test_a_mistake_that_makes_scores_the_same_is_still_named(port: Any, judged: Write) -> None:
+    _, scores = port("divided by 255")
+    rounded = {name: round(score, 2) for name, score in scores.items()}
+    assert len(set(rounded.values())) == 1
+    first = judged(rounded, backend="litert").first_wrong
+    assert first is not None
+    assert (first.stage, first.mistake) == FAULTS["divided by 255"]
 
 
 def test_another_model_is_named(port: Any, judged: Write) -> None:

@@ -47,6 +47,13 @@ def read(folder: Path, kit: KitFolder, *lines: Any) -> Results:
         ("[1]", "it is no JSON object"),
         ('{"file": "nowhere.png", "score": 0.1}', "there is no image nowhere.png in the kit"),
         ('{"file": "plain.png", "score": 23.4}', "is it a percentage?"),
+        (
+            '{"file": "plain.png", "score": 1.0000001}',
+            "`score` is 1.0000001, outside 0 to 1; write the score",
+        ),
+        ('{"file": "plain.png", "score": 1e400}', "the number 1e400 is too large"),
+        ('{"file": "plain.png", "score": 1%s}' % ("0" * 400), "outside 0 to 1; write the score"),
+        ('{"file": "plain.png", "score": 0.2, "tensor": "a\\u0000b"}', "is no valid path"),
         ('{"file": "plain.png", "score": NaN}', "NaN is no JSON number"),
         ('{"file": "plain.png", "score": "0.2"}', "`score` is no number"),
         ('{"file": "plain.png", "decision": "ill"}', "write refer or no_referral"),
@@ -97,6 +104,33 @@ def test_windows_and_folders_are_no_obstacle(kit: KitFolder, tmp_path: Path) -> 
     path = tmp_path / "results.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     assert len(read_results(path, kit.kit).images) == 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_what_powershell_writes_is_named(kit: KitFolder, tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "results.jsonl"
+    text = "\ufeff" + "\r\n".join(map(json.dumps, RIGHT))
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(UnusableInput, match=r"this is UTF-16.*; save it as UTF-8"):
+        read_results(path, kit.kit)
+
+
+def test_a_tensor_behind_a_loop_of_links(kit: KitFolder, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    results = read(tmp_path, kit, *RIGHT[:3], {**RIGHT[3], "tensor": "a/x"})
+    assert len(results.problems) == 1
+    assert len(results.images) == 4
+
+
+def test_another_model_says_nothing_of_decoders(kit: KitFolder, tmp_path: Path) -> None:
+    rows = [*RIGHT[:3], {"file": "photo.jpg", "score": 0.895}]
+    assert any(
+        "JPEGs were decoded" in n for n in judge_results(written(tmp_path, *rows), kit.path).notes
+    )
+    judged = judge_results(written(tmp_path, {"model": "1" * 12}, *rows), kit.path)
+    assert [finding.stage for finding in judged.findings] == ["model"]
+    assert not any("JPEGs were decoded" in note for note in judged.notes)
 
 
 def test_a_tensor_beside_the_results(kit: KitFolder, tmp_path: Path) -> None:
@@ -220,6 +254,36 @@ def test_the_exit_codes(kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFi
     assert conform(written(tmp_path, *RIGHT), kit.path, "--family", "mine") == 2
 
 
+def test_where_nothing_was_judged_nothing_conforms(
+    kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = [{"file": name, "error": "no memory"} for name in SCORES]
+    cases = [{"case": c.case, "decision": c.decision} for c in kit.kit.rule]
+    for lines, words in (
+        (refused, "every line has an error (plain.png: no memory)"),
+        (cases, "only cases of the rule"),
+    ):
+        for options in ((), ("--json",)):
+            assert conform(written(tmp_path, *lines), kit.path, *options) == 5
+            text, error = capsys.readouterr()
+            assert text == "" or json.loads(text)["error"]["code"] == "unusable_input"
+            assert words in text + error
+
+
+def test_pixels_without_a_score_are_not_the_whole(
+    kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file": i.name, "pixels_sha256": i.pixels_sha256} for i in kit.kit.images]
+    assert conform(written(tmp_path, *rows), kit.path) == 4
+    text, error = capsys.readouterr()
+    assert "note         no scores came back: the model was not tested" in text
+    assert text.splitlines()[-1] == "verdict      conforms in what came back"
+    assert "no score came back" in error
+    assert conform(written(tmp_path, *rows, RIGHT[0]), kit.path) == 4  # stands there twice
+    rows[0]["score"] = SCORES["plain.png"]
+    assert conform(written(tmp_path, *rows), kit.path) == 0
+
+
 def test_json_is_one_object(
     kit: KitFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +295,35 @@ def test_json_is_one_object(
     assert body["first_wrong"]["mistake"] == "orientation-ignored"
     assert body["first_wrong"]["images"] == ["turned.png"]
     assert [stage["status"] for stage in body["stages"]][:2] == ["passed", "wrong"]
+
+
+def test_a_mistake_that_meets_one_image_does_not_explain_a_constant(
+    kit: KitFolder, tmp_path: Path
+) -> None:
+    rows = [{"file": name, "score": 0.6} for name in SCORES]
+    (finding,) = judge_results(written(tmp_path, *rows), kit.path).findings
+    assert (finding.stage, finding.mistake) == ("delegate", None)
+    assert "every score is 0.6" in finding.sentence
+
+
+def test_a_score_that_was_rounded_to_the_threshold_is_not_judged(tmp_path: Path) -> None:
+    near = THRESHOLD - 0.004
+    kit = small_kit(tmp_path / "kit", {"plain.png": near, "larger.png": 0.31})
+    rows = [
+        {
+            "file": image.name,
+            "score": round(image.scores["xnnpack"], 2),
+            "decision": "refer" if image.scores["xnnpack"] >= THRESHOLD else "no_referral",
+        }
+        for image in kit.kit.images
+    ]
+    assert rows[0] == {"file": "plain.png", "score": THRESHOLD, "decision": "no_referral"}
+    judged = judge_results(written(tmp_path, *rows), kit.path)
+    assert judged
+    assert "the scores have few digits" in judged.notes[0]
+    greater = {"file": "photo.jpg", "decision": "no_referral", "score": 0.9}
+    judged = judge_results(written(tmp_path, *rows[:-1], greater), kit.path)
+    assert [finding.stage for finding in judged.findings] == ["threshold"]
 
 
 def test_a_score_that_is_the_threshold_must_be_referred(kit: KitFolder, tmp_path: Path) -> None:

@@ -122,11 +122,11 @@ def test_a_kit_is_replaced_by_force_alone(
 ) -> None:
     out = tmp_path / "kit"
     record_kit(tiny_exported.path, out)
-    (out / "old").write_text("of the old kit")
+    (out / "README.md").write_text("of the old kit")
     with pytest.raises(UsageError, match="there is a kit already; pass --force"):
         record_kit(tiny_exported.path, out)
     record_kit(tiny_exported.path, out, force=True)
-    assert not (out / "old").exists()
+    assert (out / "README.md").read_text() != "of the old kit"
     assert list(tmp_path.iterdir()) == [out]
     other = tmp_path / "photos"
     other.mkdir()
