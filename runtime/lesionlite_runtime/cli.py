@@ -142,22 +142,16 @@ def main(args: list[str] | None = None) -> int:
         if sys.stdout is not None:  # None where the caller closed it
             sys.stdout.flush()
     except BrokenPipeError:
-        _give_up_stdout()
+        # The reader of a pipe went away. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BUG
     except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            _give_up_stdout()
         message, code = _in_words(error, debug)
         if debug:
             traceback.print_exc()
         click.echo(f"lesionlite: {printable(message)}", err=True)
         return code
     return code if isinstance(code, int) else 0
-
-
-def _give_up_stdout() -> None:
-    """Its reader went away, or its disk is full; Python would complain again at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_words(error: BaseException, debug: bool) -> tuple[str, int]:

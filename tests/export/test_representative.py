@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -142,6 +143,23 @@ def test_an_unreadable_image_keeps_its_place(prepared: list[PreparedImage], tmp_
     assert second.image.path == bad
     assert str(bad) in str(second.error)
     assert isinstance(third, PreparedImage)
+
+
+def test_an_unusable_image_is_kept_without_its_bytes(
+    prepared: list[PreparedImage], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    whole = prepared[0].image.path.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    (item,) = prepare([LabelledImage(cut, 1, "melanoma")], INPUT)
+    assert isinstance(item, Unusable)
+    error: BaseException | None = item.error
+    frames = []
+    while error is not None:
+        frames += [frame for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+        error = error.__cause__
+    assert len(frames) > 2
+    assert not [frame for frame in frames if frame.f_locals]
 
 
 def test_the_list_names_images_by_path_and_by_pixels(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -268,35 +269,28 @@ def test_the_module_runs_as_the_command() -> None:
     assert outcome.stderr == "lesionlite: there is no command 'clasify'; did you mean classify?\n"
 
 
+def inspected(model: Path, stdout: IO[bytes]) -> tuple[int, str]:
+    """Exit code and stderr of ``lesionlite inspect`` with its output to ``stdout``."""
+    command = [sys.executable, "-m", "lesionlite_runtime", "inspect", str(model)]
+    outcome = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return outcome.returncode, outcome.stderr
+
+
 def test_a_reader_that_goes_away_is_no_noise(shipped_model: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as pipe:
-        outcome = subprocess.run(
-            [sys.executable, "-m", "lesionlite_runtime", "inspect", str(shipped_model)],
-            stdout=pipe,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert (outcome.returncode, outcome.stderr) == (1, "")
+        assert inspected(shipped_model, pipe) == (1, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_behind_stdout_is_missing_space(shipped_model: Path) -> None:
     with Path("/dev/full").open("wb") as full:
-        outcome = subprocess.run(
-            [sys.executable, "-m", "lesionlite_runtime", "inspect", str(shipped_model)],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
+        assert inspected(shipped_model, full) == (
+            6,
+            "lesionlite: what goes to stdout cannot be written (No space left on device); "
+            "free some space\n",
         )
-    assert (outcome.returncode, outcome.stderr) == (
-        6,
-        "lesionlite: what goes to stdout cannot be written (No space left on device); "
-        "free some space\n",
-    )
 
 
 def test_a_closed_stdout_is_no_fault(shipped_model: Path) -> None:
