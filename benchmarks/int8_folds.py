@@ -34,7 +34,7 @@ from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, cla
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import read_configuration
 from lesionlite_training.lesion_setup import Setup, set_up
-from lesionlite_training.networks import scaled_backbone, score_network
+from lesionlite_training.networks import scaled_backbone, score_network, without_norm
 from lesionlite_training.trainer import TRAINED
 
 CALIBRATED_ON = 200
@@ -96,7 +96,10 @@ def _fold(
     prepared = [PreparedImage(item.image, item.pixels, item.sha256) for item in setup.images]
     held_out = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold == number]
     inside = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold != number]
-    weights = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
+    tuning = setup.settings.fine_tuning
+    assert tuning is not None  # a run is of fine-tuning
+    trained = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
+    weights = without_norm(trained, tuning)
     positive = [label == 1 for label in setup.classes.values()]
     network = score_network(scaled_backbone(setup.backbone), weights, positive)
     source = KerasModel(f"fold {number}", network, contract)

@@ -29,7 +29,7 @@ from lesionlite_export.views import pixel_views
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import read_configuration
 from lesionlite_training.lesion_setup import Setup, set_up
-from lesionlite_training.networks import scaled_backbone, score_network
+from lesionlite_training.networks import scaled_backbone, score_network, without_norm
 from lesionlite_training.trainer import TRAINED
 
 SIDES = (224, 200, 176, 152)
@@ -93,7 +93,10 @@ def _fold(
     setup: Setup, run: Path, number: int, held_out: NDArray[np.int64], report: Reporter
 ) -> Scores:
     """Scores ``[sides, views, held_out]`` of one fold's network."""
-    weights = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
+    tuning = setup.settings.fine_tuning
+    assert tuning is not None  # a run is of fine-tuning
+    trained = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
+    weights = without_norm(trained, tuning)
     positive = [label == 1 for label in setup.classes.values()]
     network = score_network(scaled_backbone(setup.backbone), weights, positive)
     images = [setup.images[i].pixels for i in held_out]

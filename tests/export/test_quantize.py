@@ -50,6 +50,10 @@ def dynamic(float32: bytes) -> bytes:
         ("DEPTHWISE_CONV_2D FULLY_CONNECTED RELU FULLY_CONNECTED LOGISTIC", [1, 2, 3, 4]),
         # A gate between two convolutions is no head.
         ("MUL CONV_2D MEAN FULLY_CONNECTED MUL CONV_2D MEAN FULLY_CONNECTED", [0, 7]),
+        # Features of several layers meet in front of the head, and each keeps its own step.
+        ("CONV_2D MEAN CONCATENATION FULLY_CONNECTED LOGISTIC", [2, 3, 4]),
+        ("CONV_2D CONCATENATION MEAN FULLY_CONNECTED", [3]),
+        ("CONV_2D MEAN CONCATENATION LOGISTIC", []),
         ("CAST CONV_2D MEAN LOGISTIC", [0]),
         ("FULLY_CONNECTED LOGISTIC", []),
         ("", []),

@@ -27,7 +27,13 @@ from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "backbones.md").read_text("utf-8")
-NAMES = ("efficientnet_lite0", "inception_v3", "inception_v3_keras", "mobilenet_v2")
+NAMES = (
+    "efficientnet_lite0",
+    "efficientnet_lite0_multilevel",
+    "inception_v3",
+    "inception_v3_keras",
+    "mobilenet_v2",
+)
 APPLICATIONS = {"mobilenet_v2": 2_257_984, "inception_v3_keras": 21_802_784}
 keras_tests = pytest.mark.tensorflow
 

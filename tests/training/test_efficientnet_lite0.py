@@ -95,8 +95,26 @@ def test_features_are_those_under_the_logits(features: Any, classifier: Any) -> 
 
 
 @keras_tests
-def test_names_are_explicit_and_the_same_when_built_again(features: Any) -> None:
-    again = get_backbone("efficientnet_lite0").build(pretrained=False)
+def test_features_of_every_block_are_its_mean_activations(features: Any) -> None:
+    import keras
+
+    backbone = get_backbone("efficientnet_lite0_multilevel")
+    multilevel = backbone.build()
+    assert multilevel.output_shape == (None, backbone.feature_size)
+    assert multilevel.count_params() == 3_413_024
+    activations = [la for la in features.layers if re.fullmatch(r"block.*_dw_relu6", la.name)]
+    assert len(activations) == 16
+    taps = keras.Model(features.inputs, [*(layer.output for layer in activations), features.output])
+    pixels = np.random.default_rng(2).random((2, 224, 224, 3), np.float32) * 2 - 1
+    *blocks, last = (np.asarray(value) for value in taps(pixels))
+    wanted = np.concatenate([*(block.mean((1, 2)) for block in blocks), last], axis=1)
+    np.testing.assert_allclose(multilevel(pixels).numpy(), wanted, atol=1e-4)
+
+
+@keras_tests
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite0_multilevel"])
+def test_names_are_explicit_and_the_same_when_built_again(name: str) -> None:
+    features, again = (get_backbone(name).build(pretrained=False) for _ in range(2))
     assert json.loads(again.to_json()) == json.loads(features.to_json())
     assert [v.path for v in again.variables] == [v.path for v in features.variables]
     names = [layer.name for layer in features.layers]

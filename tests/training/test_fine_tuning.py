@@ -34,7 +34,7 @@ from lesionlite_training.configuration import FineTuning, Settings, Stage
 from lesionlite_training.fine_tuning import fine_tune
 from lesionlite_training.lesion import Run, Trained, train_lesion
 from lesionlite_training.lesion_contract import FINE_TUNED, HEAD_ALONE, image_input_of
-from lesionlite_training.networks import scaled_backbone, score_network
+from lesionlite_training.networks import scaled_backbone, score_network, training_network
 from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.threshold import choose_threshold
 from lesionlite_training.trainer import LOG, TRAINED, Member
@@ -111,6 +111,15 @@ def tuned(train: Train, told: Told) -> Trained:
     return train(STAGED, report=told)
 
 
+NORMED = replace(QUICK, head_norm="batch", dropout=0.2)
+
+
+@pytest.fixture(scope="module")
+def normed(train: Train) -> Trained:
+    """All of the backbone, with batch-norm and dropout in front of the head."""
+    return train(NORMED)
+
+
 @pytest.fixture(scope="module")
 def by_class(train: Train) -> Trained:
     """All of the backbone, under a softmax over the three classes."""
@@ -151,6 +160,21 @@ def test_the_saved_network_is_the_final_one(tuned: Trained, tiny_backbone: Path)
     before = scores_of(rebuilt(tuned, tiny_backbone, "final"), tuned)
     assert np.ptp(before) > 0.01
     assert np.array_equal(scores_of(loaded.network, tuned), before)
+
+
+def test_a_norm_in_front_of_the_head_is_folded_into_the_saved_network(
+    normed: Trained, tiny_backbone: Path
+) -> None:
+    loaded = load_keras(normed.path).network
+    kinds = [type(layer).__name__ for layer in loaded.layers]
+    assert "Dropout" not in kinds
+    assert "BatchNormalization" not in kinds
+    backbone = get_backbone(str(tiny_backbone), size=SIDE)
+    network = training_network(scaled_backbone(backbone), 1, NORMED)
+    network.set_weights(read_checkpoint(run_of(normed) / "final" / TRAINED).weights)
+    logits = scores_of(network, normed)
+    assert np.ptp(logits) > 0.01
+    assert scores_of(loaded, normed) == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-5)
 
 
 def test_each_score_is_of_the_network_of_its_fold(tuned: Trained, tiny_backbone: Path) -> None:
@@ -213,6 +237,8 @@ def test_the_head_starts_from_the_one_on_frozen_features(
     wanted = train_lesion(photos, CLASSES, out, settings=frozen, cache=cache).out_of_fold.scores
     found = train(still, tmp_path / "still.keras").out_of_fold.scores
     assert found == pytest.approx(wanted, abs=1e-5)
+    behind_norm = train(replace(still, head_norm="batch"), tmp_path / "norm.keras")
+    assert behind_norm.out_of_fold.scores == pytest.approx(wanted, abs=0.01)
     other = train(replace(still, head_start="random"), tmp_path / "random.keras")
     assert not np.allclose(other.out_of_fold.scores, wanted, atol=0.01)
 

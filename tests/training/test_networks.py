@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lesionlite_runtime.errors import UsageError
 from lesionlite_training.backbones import get_backbone
+from lesionlite_training.configuration import FineTuning
 from lesionlite_training.networks import (
     class_targets,
     scaled_backbone,
@@ -19,6 +20,8 @@ from lesionlite_training.networks import (
     set_trainable,
     trained_parameters,
     training_network,
+    with_norm,
+    without_norm,
 )
 
 from ..hub_form import write_hub_form  # noqa: TID252 (no package to name)
@@ -259,6 +262,84 @@ def test_the_score_of_a_softmax_is_the_share_of_the_positive_classes(
     score = score_network(tiny, network.get_weights(), positive)
     assert np.asarray(score.predict_on_batch(pixels(8))) == pytest.approx(wanted, abs=1e-6)
     assert trained_parameters(score)[0] == trained_parameters(network)[0] + 3
+
+
+NORMED = FineTuning(head_norm="batch", dropout=0.5)
+
+
+@pytest.mark.tensorflow
+def test_the_norm_of_the_head_is_folded_into_it(tiny: Any) -> None:
+    network = training_network(tiny, 1, NORMED)
+    *body, mean, _, kernel, _ = network.get_weights()
+    generator = np.random.default_rng(0)
+    features = np.asarray(tiny.predict_on_batch(pixels(8)))
+    network.set_weights(
+        [
+            *body,
+            features.mean(0),
+            features.var(0) * generator.uniform(0.5, 2, mean.shape),
+            generator.normal(0, 2, kernel.shape),
+            np.array([0.3]),
+        ]
+    )
+    logits = np.asarray(network.predict_on_batch(pixels(8)), np.float64)
+    assert np.ptp(logits) > 0.5
+    weights = without_norm(network.get_weights(), NORMED)
+    assert [w.shape for w in weights] == [w.shape for w in training_network(tiny, 1).get_weights()]
+    found = np.asarray(score_network(tiny, weights, None).predict_on_batch(pixels(8)))
+    assert found == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_a_head_on_features_is_the_same_behind_a_norm(tiny: Any) -> None:
+    plain, logits = with_head(tiny, 0.3, -0.2)
+    *body, kernel, bias = plain.get_weights()
+    features = np.asarray(tiny.predict_on_batch(pixels(8)))
+    network = training_network(tiny, 2, NORMED)
+    network.set_weights([*body, *with_norm(kernel, bias, features)])
+    found = np.asarray(network.predict_on_batch(pixels(8)))
+    assert found == pytest.approx(logits, abs=1e-3)
+
+
+def test_a_head_without_features_is_for_normalized_ones() -> None:
+    kernel, bias = np.ones((5, 2)), np.zeros(2)
+    mean, variance, *head = with_norm(kernel, bias, None)
+    assert (mean.tolist(), variance.tolist()) == ([0.0] * 5, [1.0] * 5)
+    assert np.array_equal(head[0], kernel)
+    assert np.array_equal(head[1], bias)
+
+
+def test_without_a_norm_the_weights_stay_as_they_are() -> None:
+    weights = [np.ones((5, 2), np.float32), np.zeros(2, np.float32)]
+    assert without_norm(weights, FineTuning()) is weights
+
+
+@pytest.mark.tensorflow
+def test_the_norm_of_the_head_learns_where_the_backbones_is_frozen(tiny: Any) -> None:
+    network = training_network(tiny, 1, NORMED)
+    set_trainable(network, get_backbone("efficientnet_lite0"), None, "frozen")
+    before = network.get_weights()
+    network([pixels(8)], training=True)
+    moved = [not np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True)]
+    assert moved == [False] * (len(before) - 4) + [True, True, False, False]
+    network.trainable = True
+
+
+@pytest.mark.tensorflow
+def test_dropout_leaves_features_out_in_training_alone(tiny: Any) -> None:
+    network = training_network(tiny, 1, FineTuning(dropout=0.9))
+    one = pixels(1)
+    shown = {float(np.asarray(network([one], training=True)).item()) for _ in range(20)}
+    assert len(shown) > 1
+    assert len({float(network.predict_on_batch(one).item()) for _ in range(3)}) == 1
+
+
+@pytest.mark.tensorflow
+def test_blocks_of_the_multilevel_backbone() -> None:
+    backbone = get_backbone("efficientnet_lite0_multilevel")
+    network = training_network(scaled_backbone(backbone, SIDE, pretrained=False), 1)
+    set_trainable(network, backbone, 2, "train")
+    assert trained(network) == names("block7a")
 
 
 @pytest.mark.tensorflow

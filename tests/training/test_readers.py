@@ -88,6 +88,19 @@ def test_flips_and_quarter_turns_move_pixels_and_change_none(images: Images) -> 
 
 
 @pytest.mark.parametrize("size", [None, 32])
+def test_a_share_of_the_images_is_untouched_but_for_turns(images: Images, size: int | None) -> None:
+    own = reader_of(images, PRESETS["none"])(size, False)(2, np.random.default_rng(0))
+    turned = {np.rot90(p, k).tobytes() for p in (own, own[:, ::-1]) for k in range(4)}
+    some = Augmentation(crop=0.5, quarter_turns=True, flip=True, untouched=0.25)
+    read = reader_of(images, some)(size, False)
+    shown = [read(2, np.random.default_rng(seed)).tobytes() for seed in range(200)]
+    untouched = [image for image in shown if image in turned]
+    assert 30 < len(untouched) < 70
+    assert set(untouched) == turned
+    assert len({image for image in shown if image not in turned}) > 100
+
+
+@pytest.mark.parametrize("size", [None, 32])
 def test_crops_have_the_size_that_is_asked_for(images: Images, size: int | None) -> None:
     shown = drawn(reader_of(images, PRESETS["perez2018"]), size, 8)
     assert {image.shape for image in shown} == {(size or 48, size or 48, 3)}

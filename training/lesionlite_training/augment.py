@@ -47,6 +47,8 @@ class Augmentation:
         blur: largest standard deviation of a Gaussian blur, as a share of the copy's side; every
             second image stays sharp.
         jpeg: share of the images that are compressed, at one of `JPEG_QUALITIES`.
+        untouched: share of the images that are shown as the network will see them, but for the
+            quarter turns and the flip.
     """
 
     crop: float = 1.0
@@ -62,6 +64,12 @@ class Augmentation:
     hue: float = 0.0
     blur: float = 0.0
     jpeg: float = 0.0
+    untouched: float = 0.0
+
+    @property
+    def turns_alone(self) -> Augmentation:
+        """The quarter turns and the flip of this one, which move pixels and change none."""
+        return Augmentation(quarter_turns=self.quarter_turns, flip=self.flip)
 
 
 # The best set ("J") of Perez et al. 2018, arXiv 1809.01442.
@@ -94,6 +102,22 @@ PRESETS: Mapping[str, Augmentation] = {
     ),
     "perez2018": _PEREZ_2018,
     "perez2018-camera": replace(_PEREZ_2018, blur=0.008, jpeg=0.5),
+    "half-mild-camera": Augmentation(
+        crop=0.6,
+        aspect=1.2,
+        turn=90.0,
+        flip=True,
+        quarter_turns=True,
+        scale=0.1,
+        shear=8.0,
+        brightness=0.15,
+        contrast=0.15,
+        saturation=0.15,
+        hue=0.03,
+        blur=0.008,
+        jpeg=0.5,
+        untouched=0.5,
+    ),
 }
 
 

@@ -27,6 +27,7 @@ SIZES = (32, 1024)
 CHOICES = {
     "targets": ("label", "classes"),
     "head_start": ("logistic", "random"),
+    "head_norm": ("none", "batch"),
     "batch_norm": ("train", "frozen"),
     "loss": ("cross_entropy", "focal"),
     "class_weights": ("none", "sqrt", "balanced"),
@@ -52,6 +53,7 @@ _RANGES: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
         "warmup_steps": (lambda n: n >= 0, "0 or more"),
         "batch": (lambda n: n >= 1, "1 or more"),
         "ema": (lambda x: 0 <= x < 1, "0 or more, under 1"),
+        "dropout": (lambda x: 0 <= x < 1, "0 or more, under 1"),
         "distillation": (lambda x: 0 <= x <= 1, "0 to 1"),
         "validation": (lambda x: 0 <= x <= 0.5, "0 to 0.5"),
         "patience": (lambda n: n >= 0, "0 or more"),
@@ -103,6 +105,9 @@ class FineTuning:
             classes, and the score is the sum of those labelled 1.
         head_start: ``logistic`` starts from the head fitted on frozen features, ``random`` from
             Keras' initial weights.
+        head_norm: ``batch`` puts batch-norm between features and head, folded into the head in the
+            end: for features that are many, or of unequal size; ``none``.
+        dropout: share of the features that a step of training leaves out.
         augmentation: a preset of `lesionlite_training.augment`; with ``blocks = 0`` it must be
             ``none``, or ``flips`` for the four flips whose features are kept.
         loss: ``cross_entropy``, or ``focal`` (Lin et al. 2017, arXiv 1708.02002).
@@ -130,6 +135,8 @@ class FineTuning:
     batch_norm: str = "train"
     targets: str = "label"
     head_start: str = "logistic"
+    head_norm: str = "none"
+    dropout: float = 0.0
     augmentation: str = "perez2018"
     loss: str = "cross_entropy"
     focal_gamma: float = 2.0

@@ -28,6 +28,8 @@ from lesionlite_training.networks import (
     set_trainable,
     trained_parameters,
     training_network,
+    with_norm,
+    without_norm,
 )
 from lesionlite_training.plan import FINAL_NAME, Plan, fold_name, split
 from lesionlite_training.readers import Reader, feature_reader, pixel_reader
@@ -123,12 +125,13 @@ def _train(
     if plan.tuning.distillation:
         teacher = f"the teacher of {name}"
         weights = _trained(plan, data, reader, lesson, teacher, f"{folder}{TEACHER}", report)
-        network = training_network(scaled_backbone(plan.backbone), targets.shape[1])
+        network = training_network(scaled_backbone(plan.backbone), targets.shape[1], plan.tuning)
         network.set_weights(weights)
         means = view_means(network, [data.images[i] for i in learn], teacher, report)
         taught = distilled_targets(lesson.taught, means, plan.tuning.distillation)
         lesson = replace(lesson, taught=taught, seed=plan.seed + 1)
     weights = _trained(plan, data, reader, lesson, name, folder, report)
+    weights = without_norm(weights, plan.tuning)
     features = scaled_backbone(plan.backbone)
     if plan.tuning.blocks == 0:
         weights = [*features.get_weights(), *weights]
@@ -180,8 +183,8 @@ def _member(
 
     def build(size: int | None) -> Any:
         if tuning.blocks == 0:
-            return training_network(_feature_input(plan.backbone.feature_size), units)
-        network = training_network(scaled_backbone(plan.backbone, size), units)
+            return training_network(_feature_input(plan.backbone.feature_size), units, tuning)
+        network = training_network(scaled_backbone(plan.backbone, size), units, tuning)
         set_trainable(network, plan.backbone, tuning.blocks, tuning.batch_norm)
         return network
 
@@ -213,15 +216,18 @@ def _feature_input(size: int) -> Any:
     return keras.Model(features, features, name="features")
 
 
-def _start(
-    plan: Plan, data: TrainingSet, lesson: _Lesson
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The head's kernel ``[features, units]`` and bias ``[units]`` before training."""
-    units = lesson.taught.shape[1]
-    if plan.tuning.head_start == "random" or data.features is None:
-        return random_logits(plan.backbone.feature_size, units, lesson.seed)
-    if plan.tuning.targets == "classes":
+def _start(plan: Plan, data: TrainingSet, lesson: _Lesson) -> list[NDArray[np.float64]]:
+    """The head's weights before training, in the order of its network's."""
+    units, tuning = lesson.taught.shape[1], plan.tuning
+    if tuning.head_start == "random" or data.features is None:
+        head = random_logits(plan.backbone.feature_size, units, lesson.seed)
+        return [*head] if tuning.head_norm == "none" else with_norm(*head, None)
+    if tuning.targets == "classes":
         answers = class_answers(data, lesson.learn)
     else:
         answers = data.labels[lesson.learn]
-    return fit_logits(data.features[lesson.learn], answers, units, plan.regularization)
+    features = data.features[lesson.learn]
+    head = fit_logits(features, answers, units, plan.regularization)
+    if tuning.head_norm == "none":
+        return [*head]
+    return with_norm(*head, features.reshape(-1, features.shape[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 from lesionlite_runtime.errors import UsageError
 from lesionlite_training.backbones import Backbone
 from lesionlite_training.checkpoints import Arrays
+from lesionlite_training.configuration import FineTuning
 
+_FEATURE_NORM = "feature_norm"
+# The features change with every step of training, so their statistics forget fast.
+_NORM_MOMENTUM = 0.9
+_NORM_EPSILON = 1e-3
+_NORM_GAIN = 2.0
 # How layers are named after the block that they belong to, or that they end.
 _BLOCK_NAMES = {
     "efficientnet_lite0": r"stem|block\d[a-d]|head",
+    "efficientnet_lite0_multilevel": r"stem|block\d[a-d]|head",
     "mobilenet_v2": r"expanded_conv|block_\d+(?=_)|Conv_1",
     "inception_v3_keras": r"mixed\d+(?=$)",
 }
@@ -38,12 +46,72 @@ def scaled_backbone(backbone: Backbone, size: int | None = None, *, pretrained: 
     return keras.Model(pixels, network(scaling(pixels)), name="features")
 
 
-def training_network(features: Any, units: int) -> Any:
-    """``features`` with a head of ``units`` logits, from Keras' initial weights."""
+def training_network(features: Any, units: int, tuning: FineTuning | None = None) -> Any:
+    """``features`` with a head of ``units`` logits, from Keras' initial weights.
+
+    Args:
+        features: a Keras model from pixels to features.
+        units: logits wanted.
+        tuning: says what stands between features and logits in training; None for nothing.
+    """
     import keras
 
-    logits = keras.layers.Dense(units, name="logits")(features.outputs[0])
+    x = features.outputs[0]
+    if tuning is not None and tuning.head_norm == "batch":
+        norm = keras.layers.BatchNormalization(
+            momentum=_NORM_MOMENTUM,
+            epsilon=_NORM_EPSILON,
+            center=False,
+            scale=False,
+            name=_FEATURE_NORM,
+        )
+        x = keras.layers.Rescaling(_gain(x.shape[-1]), name="feature_scaling")(norm(x))
+    if tuning is not None and tuning.dropout:
+        x = keras.layers.Dropout(tuning.dropout, name="feature_dropout")(x)
+    logits = keras.layers.Dense(units, name="logits")(x)
     return keras.Model(features.inputs, logits, name="training")
+
+
+def with_norm(
+    kernel: NDArray[np.float64], bias: NDArray[np.float64], features: NDArray[np.float32] | None
+) -> list[NDArray[np.float64]]:
+    """The weights of a head with batch-norm, in the order of its network's.
+
+    Args:
+        kernel: ``[features, units]``: for raw features, or where none are given for normalized
+            ones.
+        bias: ``[units]``.
+        features: ``[n, features]``, whose statistics the batch-norm begins with: the logits are
+            those of the head without one. None to begin with a mean of 0 and a variance of 1.
+    """
+    if features is None:
+        return [np.zeros(len(kernel)), np.ones(len(kernel)), kernel, bias]
+    mean, variance = features.mean(0, np.float64), features.var(0, dtype=np.float64)
+    spread = np.sqrt(variance + _NORM_EPSILON) / _gain(len(kernel))
+    return [mean, variance, kernel * spread[:, np.newaxis], bias + mean @ kernel]
+
+
+def without_norm(weights: Arrays, tuning: FineTuning) -> Arrays:
+    """The weights of a `training_network` with its head's batch-norm folded into the head.
+
+    They are those of ``features``, the head's kernel and bias, as `score_network` takes them.
+    """
+    if tuning.head_norm == "none":
+        return weights
+    *body, mean, variance, kernel, bias = weights
+    spread = np.sqrt(variance.astype(np.float64) + _NORM_EPSILON) / _gain(len(kernel))
+    folded = kernel / spread[:, np.newaxis]
+    shifted = bias - mean.astype(np.float64) @ folded
+    return [*body, folded.astype(np.float32), shifted.astype(np.float32)]
+
+
+def _gain(features: int) -> float:
+    """What normalized features are multiplied by.
+
+    A step of Adam moves each weight by about the learning rate, whatever its gradient; so a logit
+    of many features would jump. Divided by the root of their number they move it as far as few do.
+    """
+    return _NORM_GAIN / math.sqrt(features)
 
 
 def score_network(features: Any, weights: Arrays, positive: Sequence[bool] | None) -> Any:
@@ -51,7 +119,7 @@ def score_network(features: Any, weights: Arrays, positive: Sequence[bool] | Non
 
     Args:
         features: from pixels to features.
-        weights: of `training_network`: those of ``features``, the head's kernel and bias.
+        weights: those of ``features``, the head's kernel and bias: see `without_norm`.
         positive: for a softmax head, whether each class is labelled 1: the score is the sum of
             those; None for a head of one sigmoid.
     """
@@ -73,7 +141,7 @@ def set_trainable(network: Any, backbone: Backbone, blocks: int | None, batch_no
     """Train the backbone's last ``blocks`` blocks and what stands behind them; None trains all.
 
     What stands before them is frozen. Frozen batch-norm layers, and with ``batch_norm="frozen"``
-    all of them, keep their statistics.
+    all of the backbone's, keep their statistics.
 
     Raises:
         UsageError: when the backbone has fewer blocks, or none that are known.
@@ -89,7 +157,7 @@ def set_trainable(network: Any, backbone: Backbone, blocks: int | None, batch_no
             layer.trainable = name not in frozen
     if batch_norm == "frozen":
         for layer in layers:
-            if type(layer).__name__ == "BatchNormalization":
+            if type(layer).__name__ == "BatchNormalization" and layer.name != _FEATURE_NORM:
                 layer.trainable = False
             elif hasattr(layer, "keep_statistics"):  # a SavedModel, whose layers cannot be seen
                 layer.keep_statistics = True

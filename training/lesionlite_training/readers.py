@@ -82,6 +82,14 @@ def pixel_reader(
             shown = images_at(side)
             return lambda index, _: shown[index].pixels
         larger = images_at(side if augmentation.crop == 1 else round(side * MARGIN))
-        return lambda index, generator: augment(larger[index].pixels, side, augmentation, generator)
+        own = images_at(side) if augmentation.untouched else larger
+
+        def read(index: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+            # Presets without it draw no number here, so what they show has not changed.
+            if augmentation.untouched and generator.random() < augmentation.untouched:
+                return augment(own[index].pixels, side, augmentation.turns_alone, generator)
+            return augment(larger[index].pixels, side, augmentation, generator)
+
+        return read
 
     return reader

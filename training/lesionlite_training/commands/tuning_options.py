@@ -54,6 +54,11 @@ _FIELDS: dict[str, tuple[Any, str]] = {
         click.Choice(CHOICES["head_start"]),
         "Where the head starts from: the one fitted on frozen features, or random weights.",
     ),
+    "head_norm": (
+        click.Choice(CHOICES["head_norm"]),
+        "What stands between features and head in training: nothing, or batch-norm.",
+    ),
+    "dropout": (float, "Share of the features that a step of training leaves out."),
     "batch_norm": (
         click.Choice(CHOICES["batch_norm"]),
         "Whether batch-norm layers of what is trained go on learning.",
