@@ -67,7 +67,7 @@ def fit_logits(
     n, views, size = features.shape
     rows = features.reshape(n * views, size).astype(np.float64)
     mean, spread = rows.mean(0), np.maximum(rows.std(0), SPREAD_FLOOR)
-    rows -= mean  # in place: features of every block are 80 KB an image
+    rows -= mean  # in place: features of every block take much memory
     rows /= spread
     model = LogisticRegression(C=regularization, max_iter=1000)
     model.fit(
