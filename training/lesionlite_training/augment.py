@@ -48,7 +48,8 @@ class Augmentation:
             second image stays sharp.
         jpeg: share of the images that are compressed, at one of `JPEG_QUALITIES`.
         untouched: share of the images that are shown as the network will see them, but for the
-            quarter turns and the flip.
+            quarter turns and the flip. It is for the reader to keep, since `augment` is given an
+            image of another size.
     """
 
     crop: float = 1.0

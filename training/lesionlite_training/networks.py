@@ -19,7 +19,7 @@ _FEATURE_NORM = "feature_norm"
 # The features change with every step of training, so their statistics forget fast.
 _NORM_MOMENTUM = 0.9
 _NORM_EPSILON = 1e-3
-_NORM_GAIN = 2.0
+_NORM_GAIN = 2.0  # the first that was tried; no other was
 # How layers are named after the block that they belong to, or that they end.
 _BLOCK_NAMES = {
     "efficientnet_lite0": r"stem|block\d[a-d]|head",
