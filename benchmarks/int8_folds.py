@@ -31,11 +31,11 @@ from lesionlite_export.representative import PreparedImage, stratified_sample
 from lesionlite_export.views import with_views
 from lesionlite_runtime.container import append_members, read_contract
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, classifier_contract
-from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import read_configuration
+from lesionlite_training.fold_networks import fold_data, fold_network
 from lesionlite_training.lesion_setup import Setup, set_up
-from lesionlite_training.networks import scaled_backbone, score_network, without_norm
-from lesionlite_training.trainer import TRAINED
+from lesionlite_training.pixel_cache import cache_folder
+from lesionlite_training.training_set import TrainingSet
 
 CALIBRATED_ON = 200
 HEAD = (
@@ -72,9 +72,11 @@ def main(
     report = reporter(False)
     contract = classifier_contract(read_contract(model))
     settings = read_configuration(configuration)
-    setup = set_up(read_isic_split(data, "train"), DEFAULT_CLASSES, settings, None, report)
+    manifest = read_isic_split(data, "train")
+    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
+    kept = fold_data(setup, report)
     found = [
-        _fold(setup, contract, run, int(number), int(views), report)
+        _fold(setup, kept, contract, run, int(number), int(views), report)
         for number in np.unique(setup.folds)
     ]
     table = markdown_table(HEAD, _rows(found))
@@ -91,17 +93,18 @@ def main(
 
 
 def _fold(
-    setup: Setup, contract: ClassifierContract, run: Path, number: int, views: int, report: Reporter
+    setup: Setup,
+    data: TrainingSet,
+    contract: ClassifierContract,
+    run: Path,
+    number: int,
+    views: int,
+    report: Reporter,
 ) -> ScoreParity:
     prepared = [PreparedImage(item.image, item.pixels, item.sha256) for item in setup.images]
     held_out = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold == number]
     inside = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold != number]
-    tuning = setup.settings.fine_tuning
-    assert tuning is not None  # a run is of fine-tuning
-    trained = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
-    weights = without_norm(trained, tuning)
-    positive = [label == 1 for label in setup.classes.values()]
-    network = score_network(scaled_backbone(setup.backbone), weights, positive)
+    network = fold_network(setup, data, run, number)
     source = KerasModel(f"fold {number}", network, contract)
     source = with_views(source, views) if views > 1 else source
     chosen = stratified_sample(Manifest("", tuple(p.image for p in inside)), CALIBRATED_ON, 0)

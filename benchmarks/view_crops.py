@@ -26,11 +26,11 @@ from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.statistics import auc, auc_difference
 from lesionlite_export.views import pixel_views
-from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import read_configuration
+from lesionlite_training.fold_networks import fold_data, fold_network
 from lesionlite_training.lesion_setup import Setup, set_up
-from lesionlite_training.networks import scaled_backbone, score_network, without_norm
-from lesionlite_training.trainer import TRAINED
+from lesionlite_training.pixel_cache import cache_folder
+from lesionlite_training.training_set import TrainingSet
 
 SIDES = (224, 200, 176, 152)
 HEAD = ("crops: side in pixels", "views of each", "runs", "AUC", "less 1 view", "less 8 views")
@@ -58,11 +58,13 @@ def main(configuration: Path, run: Path, data: Path, write: Path | None) -> None
     """Print what crops add."""
     report = reporter(False)
     settings = read_configuration(configuration)
-    setup = set_up(read_isic_split(data, "train"), DEFAULT_CLASSES, settings, None, report)
+    manifest = read_isic_split(data, "train")
+    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
+    kept = fold_data(setup, report)
     scores = np.zeros((len(SIDES), 8, len(setup.images)))
     for number in np.unique(setup.folds):
         held_out = np.flatnonzero(setup.folds == number)
-        scores[:, :, held_out] = _fold(setup, run, int(number), held_out, report)
+        scores[:, :, held_out] = _fold(setup, kept, run, int(number), held_out, report)
     one, eight = scores[0, 0], scores[0].mean(0)
     rows = []
     for sides, views, choose in ROWS:
@@ -90,15 +92,15 @@ def _triple(labels: NDArray[np.int64], scores: Scores) -> tuple[float, float, fl
 
 
 def _fold(
-    setup: Setup, run: Path, number: int, held_out: NDArray[np.int64], report: Reporter
+    setup: Setup,
+    data: TrainingSet,
+    run: Path,
+    number: int,
+    held_out: NDArray[np.int64],
+    report: Reporter,
 ) -> Scores:
     """Scores ``[sides, views, held_out]`` of one fold's network."""
-    tuning = setup.settings.fine_tuning
-    assert tuning is not None  # a run is of fine-tuning
-    trained = read_checkpoint(run / f"fold-{number}" / TRAINED).weights
-    weights = without_norm(trained, tuning)
-    positive = [label == 1 for label in setup.classes.values()]
-    network = score_network(scaled_backbone(setup.backbone), weights, positive)
+    network = fold_network(setup, data, run, number)
     images = [setup.images[i].pixels for i in held_out]
     label = f"Scoring what fold {number + 1} held out"
     copies = (

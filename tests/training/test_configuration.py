@@ -132,6 +132,16 @@ def test_what_is_left_out_has_its_default() -> None:
         ("calibrate = 'plat'", "unknown calibration 'plat'; did you mean platt"),
         ("group = 'patient'", "unknown grouping 'patient'; did you mean patient_id"),
         ("resize = 'bilinear'", "unknown resize method 'bilinear'"),
+        ("copies = ['jpg']", "unknown kind of copies 'jpg'; did you mean jpeg"),
+        ("copies = ['blur', 'blur']", "copies names one kind twice"),
+        ("levels = 1", "levels must be true or false, not an integer"),
+        ("levels = true", "levels are taken from the blocks that fine-tuning leaves"),
+        ("levels = true\n[fine_tuning]", "levels are taken from the blocks that fine-tuning"),
+        (
+            "levels = true\n[fine_tuning]\nblocks = 0\naugmentation = 'flips'",
+            "levels are taken from the blocks that fine-tuning leaves as published",
+        ),
+        ("copies = ['blur']\n[fine_tuning]\nblocks = 6", "copies are for a logistic head"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(text: str, problem: str) -> None:
@@ -316,3 +326,9 @@ def test_any_table_gives_settings_or_one_sentence(
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_give_settings_or_one_sentence(data: bytes) -> None:
     assert "\n" not in str(outcome(data))
+
+
+def test_levels_go_with_some_blocks_and_copies_with_levels() -> None:
+    tuned = read("copies = ['jpeg']\nlevels = true\n[fine_tuning]\nblocks = 6")
+    assert (tuned.levels, tuned.copies) == (True, ("jpeg",))
+    assert read("copies = ['blur', 'noise']").copies == ("blur", "noise")

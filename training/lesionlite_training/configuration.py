@@ -17,6 +17,7 @@ from lesionlite_runtime.resize import RESIZE_METHODS, check_choice
 from lesionlite_training.augment import get_augmentation
 from lesionlite_training.calibration import CALIBRATIONS
 from lesionlite_training.calibration import NONE as NO_CALIBRATION
+from lesionlite_training.copies import COPIES
 from lesionlite_training.head import REGULARIZATION
 from lesionlite_training.threshold import DEFAULT_RULE, parse_rule
 
@@ -186,6 +187,10 @@ class Settings:
         rule: see `choose_threshold`.
         calibrate: none, temperature or platt.
         regularization: of the logistic head; see `fit_head`.
+        copies: kinds of copies, of `COPIES`, that the logistic head of the file learns from beside
+            the four flips of each image.
+        levels: beside the head that fine-tuning trains, a logistic one on the blocks that it leaves
+            as published: see `lesionlite_training.levels`.
         fine_tuning: null leaves the backbone as it is, under a logistic head.
     """
 
@@ -199,10 +204,16 @@ class Settings:
     rule: str = DEFAULT_RULE
     calibrate: str = "none"
     regularization: float = REGULARIZATION
+    copies: tuple[str, ...] = ()
+    levels: bool = False
     fine_tuning: FineTuning | None = None
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+        for kind in self.copies:
+            check_choice("kind of copies", kind, tuple(COPIES))
+        if len(set(self.copies)) < len(self.copies):
+            raise UsageError("copies names one kind twice", "name each once")
         parse_rule(self.rule)
         check_choice("resize method", self.resize, RESIZE_METHODS)
         check_choice("grouping", self.group, GROUPINGS)
@@ -212,6 +223,17 @@ class Settings:
             raise UsageError(
                 "a softmax over classes has no one logit that a calibration could change",
                 "train with targets = label, or without a calibration",
+            )
+        if self.levels and (tuning is None or not tuning.blocks):
+            raise UsageError(
+                "levels are taken from the blocks that fine-tuning leaves as published, and "
+                "there are none",
+                "set blocks of fine_tuning to the number of blocks to train, or leave levels out",
+            )
+        if self.copies and tuning is not None and not self.levels:
+            raise UsageError(
+                "copies are for a logistic head, and fine-tuning keeps none",
+                "use an augmentation of fine_tuning, or set levels",
             )
 
 

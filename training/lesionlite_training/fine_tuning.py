@@ -16,12 +16,15 @@ from lesionlite_export.representative import ImageTensor
 from lesionlite_export.views import pixel_views
 from lesionlite_runtime.contract_checks import VIEWS
 from lesionlite_training.augment import get_augmentation
+from lesionlite_training.backbones import Backbone
 from lesionlite_training.batches import Examples
 from lesionlite_training.checkpoints import Arrays
+from lesionlite_training.configuration import FineTuning
 from lesionlite_training.distillation import distilled_targets, view_means
 from lesionlite_training.features import BATCH
 from lesionlite_training.folds import Folds, OutOfFold
 from lesionlite_training.head import fit_logits, random_logits
+from lesionlite_training.levels import mean_of_heads, with_levels
 from lesionlite_training.networks import (
     scaled_backbone,
     score_network,
@@ -131,11 +134,38 @@ def _train(
         taught = distilled_targets(lesson.taught, means, plan.tuning.distillation)
         lesson = replace(lesson, taught=taught, seed=plan.seed + 1)
     weights = _trained(plan, data, reader, lesson, name, folder, report)
-    weights = without_norm(weights, plan.tuning)
-    features = scaled_backbone(plan.backbone)
-    if plan.tuning.blocks == 0:
-        weights = [*features.get_weights(), *weights]
-    return score_network(features, weights, positive_classes(plan.tuning, data))
+    return assembled(plan.backbone, plan.tuning, data, learn, plan.regularization, weights)
+
+
+def assembled(
+    backbone: Backbone,
+    tuning: FineTuning,
+    data: TrainingSet,
+    learn: NDArray[np.int64],
+    regularization: float,
+    weights: Arrays,
+) -> Any:
+    """The score network of one member.
+
+    Args:
+        backbone: under the heads.
+        tuning: how it was trained.
+        data: the images; where it has levels, the network has a head on them, too.
+        learn: indices of the images that the member learnt from.
+        regularization: of the head on levels; see `fit_head`.
+        weights: the trained ones, as its folder keeps them.
+    """
+    *body, kernel, bias = without_norm(weights, tuning)
+    features = scaled_backbone(backbone)
+    if tuning.blocks != 0:
+        features.set_weights(body)
+    if data.levels is not None and tuning.blocks:
+        answers, units = _answers(tuning, data, learn), kernel.shape[1]
+        levels = fit_logits(data.levels[learn], answers, units, regularization)
+        kernel, bias = mean_of_heads(levels, (kernel, bias))
+        features = with_levels(features, backbone, tuning.blocks)
+    trained = [*features.get_weights(), kernel, bias]
+    return score_network(features, trained, positive_classes(tuning, data))
 
 
 @dataclass(frozen=True)
@@ -222,12 +252,13 @@ def _start(plan: Plan, data: TrainingSet, lesson: _Lesson) -> list[NDArray[np.fl
     if tuning.head_start == "random" or data.features is None:
         head = random_logits(plan.backbone.feature_size, units, lesson.seed)
         return [*head] if tuning.head_norm == "none" else with_norm(*head, None)
-    if tuning.targets == "classes":
-        answers = class_answers(data, lesson.learn)
-    else:
-        answers = data.labels[lesson.learn]
     features = data.features[lesson.learn]
-    head = fit_logits(features, answers, units, plan.regularization)
+    head = fit_logits(features, _answers(tuning, data, lesson.learn), units, plan.regularization)
     if tuning.head_norm == "none":
         return [*head]
     return with_norm(*head, features.reshape(-1, features.shape[-1]))
+
+
+def _answers(tuning: FineTuning, data: TrainingSet, learn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a logistic head is fitted to: classes or labels."""
+    return class_answers(data, learn) if tuning.targets == "classes" else data.labels[learn]

@@ -25,7 +25,7 @@ from lesionlite_training.calibration import (
     measure_calibration,
 )
 from lesionlite_training.configuration import Settings
-from lesionlite_training.features import features_of
+from lesionlite_training.copies import features_with_copies
 from lesionlite_training.fine_tuning import fine_tune
 from lesionlite_training.folds import OutOfFold
 from lesionlite_training.head import Head, fit_head, out_of_fold
@@ -131,7 +131,9 @@ def train_lesion(
 
 def _frozen(setup: Setup, report: Reporter) -> tuple[OutOfFold, Any]:
     """Out-of-fold scores of logistic heads on frozen features, and the network with one on all."""
-    features = features_of(setup.network, setup.images, setup.cache, report)
+    features = features_with_copies(
+        setup.network, setup.images, setup.image_input, setup.settings.copies, setup.cache, report
+    )
     regularization = setup.settings.regularization
     held_out = out_of_fold(features, setup.labels, setup.folds, report, regularization)
     head = fit_head(features, setup.labels, regularization)

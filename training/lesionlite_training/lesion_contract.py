@@ -27,6 +27,7 @@ UNKNOWN_DIGEST = "0" * 64
 FROZEN = "frozen backbone, logistic head on four flips of each image"
 HEAD_ALONE = "frozen backbone, head by gradient descent"
 FINE_TUNED = "backbone and head by gradient descent"
+WITH_LEVELS = "last blocks and a head by gradient descent, a logistic head on the blocks before"
 
 
 def image_input_of(backbone: Backbone, resize: str) -> ImageInput:
@@ -47,10 +48,13 @@ def training_record(
     if tuning is None:
         method: dict[str, Any] = {"method": FROZEN}
     else:
+        trained = WITH_LEVELS if settings.levels else FINE_TUNED
         method = {
-            "method": HEAD_ALONE if tuning.blocks == 0 else FINE_TUNED,
+            "method": HEAD_ALONE if tuning.blocks == 0 else trained,
             "fine_tuning": to_json(tuning),
         }
+    if settings.copies:
+        method["copies"] = list(settings.copies)
     return {
         **method,
         "n": len(images),

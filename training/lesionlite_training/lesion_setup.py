@@ -20,11 +20,13 @@ from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.configuration import FineTuning, Settings
+from lesionlite_training.copies import features_with_copies
 from lesionlite_training.distinct import distinct_images
 from lesionlite_training.features import features_of
 from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
+from lesionlite_training.levels import levels_network
 from lesionlite_training.networks import scaled_backbone
 from lesionlite_training.pixel_cache import cached_images
 from lesionlite_training.plan import Plan, check_plan
@@ -136,10 +138,8 @@ def open_plan(
     """
     import keras
 
-    groups = setup.grouping.groups if setup.grouping.by else None
-    data = TrainingSet(
-        setup.images, setup.labels, _class_names(setup.images), groups, None, dict(setup.classes)
-    )
+    data = training_data(setup)
+    groups = data.groups
     record = {
         "schema": "lesionlite.run/1",
         "images_sha256": list_digest(data.images),
@@ -164,13 +164,33 @@ def open_plan(
         setup.cache,
         run.folder,
         run.watcher,
+        setup.settings.levels,
     )
     check_plan(plan, data, setup.folds, setup.network)
     open_run(run.folder, record, resume=run.resume, force=force)
     if tuning.blocks == 0 or tuning.head_start == "logistic":
         features = features_of(setup.network, data.images, setup.cache, report)
         data = replace(data, features=features)
-    return plan, data
+    return plan, with_levels_of(setup, data, report)
+
+
+def training_data(setup: Setup) -> TrainingSet:
+    """The images of ``setup`` with what is known of each; neither features nor levels yet."""
+    groups = setup.grouping.groups if setup.grouping.by else None
+    names = _class_names(setup.images)
+    return TrainingSet(setup.images, setup.labels, names, groups, None, dict(setup.classes))
+
+
+def with_levels_of(setup: Setup, data: TrainingSet, report: Reporter) -> TrainingSet:
+    """``data`` with the levels of its images, where the settings want a head on them."""
+    settings, tuning = setup.settings, setup.settings.fine_tuning
+    if not settings.levels or tuning is None or tuning.blocks is None:
+        return data
+    network = levels_network(setup.network, setup.backbone, tuning.blocks)
+    found = features_with_copies(
+        network, data.images, setup.image_input, settings.copies, setup.cache, report
+    )
+    return replace(data, levels=found)
 
 
 def _class_names(images: Sequence[ImageTensor]) -> list[str]:

@@ -146,7 +146,7 @@ def set_trainable(network: Any, backbone: Backbone, blocks: int | None, batch_no
     Raises:
         UsageError: when the backbone has fewer blocks, or none that are known.
     """
-    layers = _leaves(network)
+    layers = leaves(network)
     for layer in layers:
         layer.trainable = True  # a network from a file may come frozen
     if blocks is not None:
@@ -169,7 +169,7 @@ def check_blocks(network: Any, backbone: Backbone, blocks: int) -> list[str]:
     Raises:
         UsageError: when the backbone has fewer than ``blocks``, or none that are known.
     """
-    found = _blocks(_leaves(network), backbone)
+    found = _blocks(leaves(network), backbone)
     count = len(set(found))
     if blocks > count:
         raise UsageError(
@@ -196,11 +196,11 @@ def class_targets(
     return (hot * (1 - smoothing) + smoothing / len(names)).astype(np.float32)
 
 
-def _leaves(network: Any) -> list[Any]:
+def leaves(network: Any) -> list[Any]:
     """The layers of ``network`` and of the networks within it, in order."""
     found: list[Any] = []
     for layer in network.layers:
-        found += _leaves(layer) if hasattr(layer, "layers") else [layer]
+        found += leaves(layer) if hasattr(layer, "layers") else [layer]
     return found
 
 

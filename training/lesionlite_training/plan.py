@@ -15,6 +15,7 @@ from lesionlite_runtime.errors import UnusableInput
 from lesionlite_training.backbones import Backbone
 from lesionlite_training.configuration import FineTuning
 from lesionlite_training.folds import Folds, assign_folds
+from lesionlite_training.levels import check_levels
 from lesionlite_training.networks import check_blocks
 from lesionlite_training.trainer import Watcher
 from lesionlite_training.training_set import TrainingSet, check_batch, check_classes, class_answers
@@ -31,10 +32,11 @@ class Plan:
         image_input: the contract's.
         tuning: how it is trained.
         seed: of order, augmentation and random weights.
-        regularization: of the head that training starts from.
+        regularization: of the head that training starts from, and of that on levels.
         cache: folder for decoded images; None to hold them in memory.
         folder: of the run; each member has a folder in it.
         watcher: see `Watcher`.
+        levels: whether the network that is saved has a second head, on the levels.
     """
 
     backbone: Backbone
@@ -45,6 +47,7 @@ class Plan:
     cache: Path | None
     folder: Path
     watcher: Watcher | None = None
+    levels: bool = False
 
 
 def check_plan(plan: Plan, data: TrainingSet, folds: Folds, network: Any) -> None:
@@ -66,12 +69,14 @@ def check_plan(plan: Plan, data: TrainingSet, folds: Folds, network: Any) -> Non
         check_classes(data)
     if tuning.blocks:
         check_blocks(network, plan.backbone, tuning.blocks)
+        if plan.levels:
+            check_levels(network, plan.backbone, tuning.blocks)
     numbers = [int(number) for number in np.unique(folds)]
     parts = {fold_name(n, numbers): np.flatnonzero(folds != n) for n in numbers}
     for name, inside in {**parts, FINAL_NAME: np.arange(len(folds))}.items():
         learn, _ = split(plan, data, inside)
         check_batch(name, len(learn), tuning.batch)
-        if tuning.targets == "classes" and tuning.head_start == "logistic":
+        if tuning.targets == "classes" and (tuning.head_start == "logistic" or plan.levels):
             class_answers(data, learn)
 
 

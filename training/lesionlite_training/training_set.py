@@ -26,6 +26,7 @@ class TrainingSet:
         groups: the group of each; None where every image is its own.
         features: float32 ``[n, views, features]`` of the frozen backbone; None where not needed.
         classes: label of each class.
+        levels: float32 ``[n, views, levels]`` of the published backbone; None where not needed.
     """
 
     images: Sequence[ImageTensor]
@@ -34,6 +35,7 @@ class TrainingSet:
     groups: Sequence[str] | None
     features: NDArray[np.float32] | None
     classes: dict[str, int]
+    levels: NDArray[np.float32] | None = None
 
 
 def check_classes(data: TrainingSet) -> None:

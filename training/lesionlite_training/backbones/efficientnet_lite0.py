@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lesionlite_runtime.errors import MissingHere, UnusableInput
 from lesionlite_training.backbones import needs_keras, register
+from lesionlite_training.backbones.pooling import frame_and_middle
 from lesionlite_training.torch_checkpoint import read_torch_checkpoint
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ def build_efficientnet_lite0(
     image = keras.Input((size, size, 3), name="scaled_image")
     x = _convolve(image, "stem", filters=_STEM_FILTERS, kernel=3, stride=2)
     filters = _STEM_FILTERS
-    levels: list[Any] = []
-    middles: list[Any] = []
+    pooled: list[tuple[Any, Any]] = []
     for name, stage, is_first in _blocks():
         shortcut = x
         if stage.expand > 1:
@@ -126,15 +126,16 @@ def build_efficientnet_lite0(
         stride = stage.stride if is_first else 1
         x = _convolve(x, f"{name}_dw", kernel=stage.kernel, stride=stride)
         if multilevel:
-            _pool(x, name, levels, middles)
+            pooled.append(frame_and_middle(x, name))
         x = _convolve(x, f"{name}_project", filters=stage.filters, activate=False)
         if stride == 1 and filters == stage.filters:
             x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
         filters = stage.filters
     x = _convolve(x, "head", filters=FEATURE_SIZE)
     if multilevel:
-        _pool(x, "head", levels, middles)
-        x = keras.layers.Concatenate(name="features")([*levels, *middles])
+        pooled.append(frame_and_middle(x, "head"))
+        frames, middles = zip(*pooled, strict=True)
+        x = keras.layers.Concatenate(name="features")([*frames, *middles])
     else:
         x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     if include_top:
@@ -210,15 +211,6 @@ def _convolve(
         x = layers.Conv2D(filters, kernel, **settings)(x)
     x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
     return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x) if activate else x
-
-
-def _pool(x: Any, name: str, frames: list[Any], middles: list[Any]) -> None:
-    """Add the mean of ``x`` over the frame, and over the middle, to the two lists."""
-    from keras import layers
-
-    frames.append(layers.GlobalAveragePooling2D(name=f"{name}_mean")(x))
-    middle = layers.Cropping2D(round(x.shape[1] / 4), name=f"{name}_middle")(x)
-    middles.append(layers.GlobalAveragePooling2D(name=f"{name}_middle_mean")(middle))
 
 
 def _blocks() -> Iterator[tuple[str, _Stage, bool]]:

@@ -1,0 +1,193 @@
+"""Levels: what the published blocks see, and one head made of two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lesionlite_export.keras_model import keras_outputs, load_keras
+from lesionlite_export.manifest import Manifest, read_isic_split
+from lesionlite_export.progress import Silent
+from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_training.backbones import get_backbone
+from lesionlite_training.checkpoints import read_checkpoint
+from lesionlite_training.configuration import FineTuning, Settings, Stage
+from lesionlite_training.copies import features_with_copies
+from lesionlite_training.head import fit_logits
+from lesionlite_training.lesion import Trained, train_lesion
+from lesionlite_training.lesion_contract import WITH_LEVELS
+from lesionlite_training.levels import check_levels, levels_network, mean_of_heads, with_levels
+from lesionlite_training.networks import scaled_backbone
+from lesionlite_training.plan import check_plan
+from lesionlite_training.training_set import TrainingSet
+
+LITE0 = get_backbone("efficientnet_lite0")
+SIDE = 64
+CLASSES = {"melanoma": 1, "nevus": 0, "seborrheic_keratosis": 0}
+COPIES = ("jpeg", "noise")
+TUNING = FineTuning(
+    blocks=6,
+    targets="classes",
+    head_start="random",
+    augmentation="flips",
+    batch=8,
+    stages=(Stage(1, 64),),
+)
+
+
+@pytest.fixture(scope="module")
+def features() -> Any:
+    """EfficientNet-Lite0 with random weights, for small images."""
+    network = scaled_backbone(LITE0, SIDE, pretrained=False)
+    generator = np.random.default_rng(0)
+    network.set_weights([generator.uniform(0.1, 1, w.shape) / 9 for w in network.get_weights()])
+    return network
+
+
+def pixels(count: int, side: int = SIDE) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+@pytest.mark.tensorflow
+def test_levels_are_means_of_what_published_blocks_see(features: Any) -> None:
+    import keras
+
+    names = check_levels(features, LITE0, 6)
+    assert [name[:7] for name in names] == [
+        *("block1a", "block2a", "block2b", "block3a", "block3b"),
+        *("block4a", "block4b", "block4c", "block5a", "block5b", "block5c"),
+    ]
+    body = features.layers[-1]
+    tap = keras.Model(body.inputs, [body.get_layer(name).output for name in names])
+    shown = pixels(2)
+    seen = [np.asarray(x) for x in tap.predict_on_batch(shown * LITE0.scale + LITE0.offset)]
+    found = levels_network(features, LITE0, 6).predict_on_batch(shown)
+    assert found.shape == (2, 7360)
+    middles = [x[:, q : x.shape[1] - q, q : x.shape[1] - q] for x in seen if (q := side_of(x)) >= 0]
+    means = np.concatenate([x.mean((1, 2)) for x in (*seen, *middles)], axis=1)
+    np.testing.assert_allclose(found, means, rtol=1e-4, atol=1e-6)
+
+
+def side_of(activations: np.ndarray) -> int:
+    """How much of each side is not the middle."""
+    return round(activations.shape[1] / 4)
+
+
+@pytest.mark.tensorflow
+def test_features_stand_behind_the_levels_and_are_what_they_were(features: Any) -> None:
+    shown = pixels(3)
+    both = with_levels(features, LITE0, 6).predict_on_batch(shown)
+    np.testing.assert_array_equal(
+        both[:, :7360], levels_network(features, LITE0, 6).predict_on_batch(shown)
+    )
+    np.testing.assert_allclose(both[:, 7360:], features.predict_on_batch(shown), rtol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_levels_of_mobilenet_v2() -> None:
+    backbone = get_backbone("mobilenet_v2")
+    network = scaled_backbone(backbone, 32, pretrained=False)
+    assert check_levels(network, backbone, 16) == [
+        "expanded_conv_depthwise_relu",
+        "block_1_depthwise_relu",
+    ]
+    assert levels_network(network, backbone, 16).output_shape == (None, 2 * (32 + 96))
+
+
+@pytest.mark.tensorflow
+def test_what_has_no_levels_is_refused(features: Any, tiny_backbone: Path) -> None:
+    with pytest.raises(UsageError, match=r"no level is left .* 18 blocks"):
+        check_levels(features, LITE0, 18)
+    other = get_backbone(str(tiny_backbone), size=SIDE)
+    with pytest.raises(UsageError, match=r"levels of the backbone .* are not known"):
+        check_levels(scaled_backbone(other), other, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_the_logits_of_both_heads_are_averaged(seed: int, units: int) -> None:
+    generator = np.random.default_rng(seed)
+    shown = generator.normal(size=(4, 12))
+    one = generator.normal(size=(5, units)), generator.normal(size=units)
+    other = generator.normal(size=(7, units)), generator.normal(size=units)
+    kernel, bias = mean_of_heads(one, other)
+    wanted = (shown[:, :5] @ one[0] + one[1] + shown[:, 5:] @ other[0] + other[1]) / 2
+    np.testing.assert_allclose(shown @ kernel + bias, wanted, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def photos(few_drawings: Path) -> Manifest:
+    """40 drawings."""
+    return read_isic_split(few_drawings, "train")
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """EfficientNet-Lite0, 6 blocks of it trained for an epoch at 64 pixels, with levels."""
+    settings = Settings(folds=2, levels=True, copies=COPIES, fine_tuning=TUNING)
+    folder = tmp_path_factory.mktemp("levels")
+    return train_lesion(photos, CLASSES, folder / "m.keras", settings=settings, cache=folder)
+
+
+@pytest.mark.tensorflow
+def test_the_saved_score_is_that_of_the_mean_of_both_heads(trained: Trained) -> None:
+    """From the run's weights and the published backbone, without the code that joins them."""
+    run = trained.path.with_suffix(".run")
+    *body, kernel, bias = read_checkpoint(run / "final" / "weights.npz").weights
+    tuned, published = scaled_backbone(LITE0), scaled_backbone(LITE0)
+    tuned.set_weights(body)
+    image_input = trained.contract.input
+    levels = features_with_copies(
+        levels_network(published, LITE0, 6), trained.images, image_input, COPIES, None, Silent()
+    )
+    assert levels.shape == (40, 4 + len(COPIES), 7360)
+    names = list(CLASSES)
+    answers = np.array([names.index(item.image.class_name or "") for item in trained.images])
+    fitted = fit_logits(levels, answers, 3, Settings.regularization)
+    shown = np.stack([item.pixels for item in trained.images])
+    logits = tuned.predict_on_batch(shown) @ kernel + bias + levels[:, 0] @ fitted[0] + fitted[1]
+    shares = np.exp(logits / 2)
+    wanted = shares[:, 0] / shares.sum(1)
+    found = np.concatenate(list(keras_outputs(load_keras(trained.path).network, shown)))
+    np.testing.assert_allclose(found.ravel(), wanted, atol=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_blocks_below_are_the_published_ones(trained: Trained) -> None:
+    network = load_keras(trained.path).network
+    body = next(layer for layer in network.layers if hasattr(layer, "layers"))
+    published = scaled_backbone(LITE0).layers[-1]
+    for name, same in (("block5c_dw_conv", True), ("block6a_dw_conv", False)):
+        weights = body.get_layer(name).get_weights(), published.get_layer(name).get_weights()
+        assert np.array_equal(weights[0][0], weights[1][0]) == same
+
+
+@pytest.mark.tensorflow
+def test_the_contract_tells_of_levels_and_copies(trained: Trained) -> None:
+    training = trained.contract.provenance.training
+    assert training["method"] == WITH_LEVELS
+    assert training["copies"] == list(COPIES)
+
+
+@pytest.mark.tensorflow
+def test_a_fold_without_a_class_is_refused_before_training(
+    photos: Manifest, trained: Trained
+) -> None:
+    """A head on levels is fitted to the classes of each fold, whatever the other starts from."""
+    from lesionlite_training.plan import Plan
+
+    names = [item.image.class_name or "" for item in trained.images]
+    data = TrainingSet(
+        trained.images, np.array([item.image.label for item in trained.images]), names, None, None,
+        dict(CLASSES),
+    )  # fmt: skip
+    plan = Plan(LITE0, trained.contract.input, TUNING, 0, 0.003, None, Path("run"), levels=True)
+    folds = np.array([int(name == "nevus") for name in names])
+    with pytest.raises(UnusableInput, match="no image of the class"):
+        check_plan(plan, data, folds, scaled_backbone(LITE0))
+    check_plan(replace(plan, levels=False), data, folds, scaled_backbone(LITE0))
