@@ -134,7 +134,8 @@ def _train(
         taught = distilled_targets(lesson.taught, means, plan.tuning.distillation)
         lesson = replace(lesson, taught=taught, seed=plan.seed + 1)
     weights = _trained(plan, data, reader, lesson, name, folder, report)
-    return assembled(plan.backbone, plan.tuning, data, learn, plan.regularization, weights)
+    with report.phase(f"Fitting the heads of {name}" if plan.levels else f"Assembling {name}"):
+        return assembled(plan.backbone, plan.tuning, data, learn, plan.regularization, weights)
 
 
 def assembled(
