@@ -19,12 +19,10 @@ ROOT = Path(__file__).parents[1]
 SCORES = "samples/lesion.out-of-fold.csv"
 KERAS = "samples/lesion.keras"
 SHIPPED = "runtime/lesionlite_runtime/models/lesion.int8.tflite"
-EIGHT_VIEWS = "runtime/lesionlite_runtime/models/lesion.views8.int8.tflite"
 COMMANDS = {
     "out-of-fold": ("evaluate", SCORES, "--data", "isic2017", "--at", "sensitivity=0.90"),
     "proof": ("evaluate", SHIPPED, "--data", "isic2017/valid.csv"),
     "parity": ("verify", KERAS, SHIPPED, "--data", "isic2017/valid.csv"),
-    "parity-8": ("verify", KERAS, EIGHT_VIEWS, "--data", "isic2017/valid.csv"),
 }
 
 

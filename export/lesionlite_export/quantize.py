@@ -34,8 +34,8 @@ def scaling_of(graph: Graph) -> list[int]:
 def head_of(graph: Graph) -> list[int]:
     """Numbers of the operators from the first fully connected layer behind the last convolution.
 
-    A concatenation that feeds that layer belongs to it: int8 would bring features of many layers to
-    the step of the widest one. A graph without convolutions has none.
+    Concatenations that feed that layer belong to it, wherever they stand: int8 would bring features
+    of many layers to the step of the widest one. A graph without convolutions has none.
     """
     names = [operator.name for operator in graph.operators]
     body = [i for i, name in enumerate(names) if name in _BODY_OPERATORS]
@@ -43,10 +43,14 @@ def head_of(graph: Graph) -> list[int]:
         return []
     behind = range(body[-1] + 1, len(names))
     first = next((i for i in behind if names[i] in _HEAD_OPERATORS), len(names))
-    if first - 1 in behind and first < len(names) and names[first - 1] == "CONCATENATION":
-        joined = graph.operators[first - 1].outputs[0]
-        first -= joined == graph.operators[first].inputs[0]
-    return list(range(first, len(names)))
+    head = list(range(first, len(names)))
+    wanted = set(graph.operators[first].inputs[:1]) if head else set()
+    for i in reversed(range(first)):
+        operator = graph.operators[i]
+        if names[i] == "CONCATENATION" and operator.outputs[0] in wanted:
+            wanted.update(operator.inputs)
+            head.insert(0, i)
+    return head
 
 
 def output_names(graph: Graph, operators: Sequence[int]) -> list[str]:

@@ -24,23 +24,12 @@ from lesionlite_runtime.result import (
     Result,
 )
 
-SHIPPED = {1: "models/lesion.int8.tflite", 8: "models/lesion.views8.int8.tflite"}
-"""By the number of views that are averaged."""
+SHIPPED = "models/lesion.int8.tflite"
 
 
-def shipped_model(views: int = 1) -> Path:
-    """Path of a ``.tflite`` that ships in the package.
-
-    Args:
-        views: 1; or 8 for the file of the same network whose score is the mean over the turned and
-            flipped copies of the photo, which takes 8 times as long.
-
-    Raises:
-        UsageError: for another number.
-    """
-    if views not in SHIPPED:
-        raise UsageError(f"no model of {views} views ships", "take 1 or 8")
-    return Path(str(resources.files("lesionlite_runtime").joinpath(SHIPPED[views])))
+def shipped_model() -> Path:
+    """Path of the ``.tflite`` that ships in the package."""
+    return Path(str(resources.files("lesionlite_runtime").joinpath(SHIPPED)))
 
 
 class Classifier:

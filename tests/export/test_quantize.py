@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,20 @@ def test_scaling_and_head(names: str, left: list[int]) -> None:
     graph = graph_of(names)
     assert both(graph) == left
     assert quantize.output_names(graph, left) == [f"t{i}" for i in left]
+
+
+def test_concatenations_of_concatenations_belong_to_the_head() -> None:
+    """In a graph's order they stand between the convolutions whose features they join."""
+    chain = graph_of("CONV_2D MEAN CONV_2D MEAN CONCATENATION CONV_2D MEAN CONCATENATION")
+    inputs = [(-1,), (0,), (0,), (2,), (1, 3), (2,), (5,), (4, 6)]
+    operators = [replace(o, inputs=i) for o, i in zip(chain.operators, inputs, strict=True)]
+    last = OperatorInfo("FULLY_CONNECTED", 1, (7, 8, 9), (10,), 0, None)
+    graph = replace(chain, operators=(*operators, last))
+    assert quantize.head_of(graph) == [4, 7, 8]
+    # One that feeds a convolution is no part of it.
+    operators[5] = replace(operators[5], inputs=(4,))
+    operators[7] = replace(operators[7], inputs=(6,))
+    assert quantize.head_of(replace(graph, operators=(*operators, last))) == [7, 8]
 
 
 @pytest.fixture(scope="module")

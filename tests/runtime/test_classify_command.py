@@ -8,10 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from lesionlite_runtime import Classifier, shipped_model
 from lesionlite_runtime.cli import main
 from lesionlite_runtime.result import RESEARCH_NOTE
 
@@ -167,31 +165,6 @@ def test_a_model_can_be_named_and_an_unproved_one_says_so(
     assert out.endswith(" · this model is unproved\n")
     _, out, _ = classify(drawn_photos[0], "--model", path, "--json")
     assert json.loads(out)["findings"] == ["unproved_model"]
-
-
-def test_the_file_of_eight_views_can_be_chosen(classify: Run, drawn_photos: list[Path]) -> None:
-    """Its score is the mean over the copies that the other file is given one by one."""
-    photo = drawn_photos[0]
-    code, out, _ = classify(photo, "--views", "8", "--json")
-    assert code == 0
-    result = json.loads(out)
-    one, eight = Classifier(), Classifier(shipped_model(8))
-    assert (result["model"], result["threshold"]) == (eight.model_id, eight.threshold)
-    pixels = one.tensor(photo)[0]
-    copies = (np.rot90(side, turns) for side in (pixels, pixels[:, ::-1]) for turns in range(4))
-    scores = [one.score(np.ascontiguousarray(copy)[np.newaxis]) for copy in copies]
-    assert np.ptp(scores) > 0
-    assert result["score"] == pytest.approx(np.mean(scores), abs=0.02)
-    one_view = json.loads(classify(photo, "--views", "1", "--json")[1])
-    assert (one_view["model"], one_view["score"]) == (one.model_id, scores[0])
-
-
-def test_views_are_of_the_shipped_models(classify: Run, drawn_photos: list[Path]) -> None:
-    code, _, err = classify(drawn_photos[0], "--views", "8", "--model", shipped_model())
-    assert code == 2
-    assert err == (
-        "lesionlite: --views chooses among the shipped models; leave out --model or it\n"
-    )
 
 
 def test_a_model_of_several_labels_gives_a_label_a_photo(

@@ -90,6 +90,14 @@ def test_features_stand_behind_the_levels_and_are_what_they_were(features: Any) 
 
 
 @pytest.mark.tensorflow
+def test_no_concatenation_has_more_inputs_than_xnnpack_takes(features: Any) -> None:
+    body = with_levels(features, LITE0, 6).layers[-1]
+    joins = [layer for layer in body.layers if type(layer).__name__ == "Concatenate"]
+    assert len(joins) > 1
+    assert all(len(layer.input) <= 4 for layer in joins)
+
+
+@pytest.mark.tensorflow
 def test_levels_of_mobilenet_v2() -> None:
     backbone = get_backbone("mobilenet_v2")
     network = scaled_backbone(backbone, 32, pretrained=False)

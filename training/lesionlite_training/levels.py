@@ -22,6 +22,7 @@ from lesionlite_training.networks import check_blocks, leaves
 Logits = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Kernel ``[features, units]`` and bias ``[units]`` of a linear head."""
 
+_JOINED = 4
 # The activations behind a block's depthwise convolution: its widest view, of height and width.
 _LEVEL_NAMES = {
     "efficientnet_lite0": r"block\d[a-d]_dw_relu6",
@@ -56,7 +57,7 @@ def with_levels(features: Any, backbone: Backbone, blocks: int) -> Any:
         UsageError: see `check_levels`.
     """
     body = features.layers[-1]
-    return _scaled(features, body, [*_levels(body, backbone, blocks), body.outputs[0]])
+    return _scaled(features, body, _by_fours([*_levels(body, backbone, blocks), body.outputs[0]]))
 
 
 def check_levels(features: Any, backbone: Backbone, blocks: int) -> list[str]:
@@ -100,6 +101,25 @@ def _levels(body: Any, backbone: Backbone, blocks: int) -> list[Any]:
     ]
     frames, middles = zip(*pooled, strict=True)
     return [*frames, *middles]
+
+
+def _by_fours(outputs: list[Any]) -> list[Any]:
+    """``outputs`` joined to four at most, in order: XNNPACK concatenates no more at once.
+
+    (Five, in LiteRT 2.3. With 23 the concatenation would be left to the built-in kernels, and the
+    head behind it to a second piece of the graph.)
+    """
+    import keras
+
+    count = 0
+    while len(outputs) > _JOINED:
+        groups = [outputs[i : i + _JOINED] for i in range(0, len(outputs), _JOINED)]
+        outputs = []
+        for group in groups:
+            count += len(group) > 1
+            join = keras.layers.Concatenate(name=f"levels_part_{count}")
+            outputs.append(join(group) if len(group) > 1 else group[0])
+    return outputs
 
 
 def _scaled(features: Any, body: Any, outputs: list[Any]) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from lesionlite_runtime.classifier import shipped_model
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import (
     PhotoPath,
@@ -18,7 +17,7 @@ from lesionlite_runtime.commands.options import (
     threads_option,
     threshold_option,
 )
-from lesionlite_runtime.errors import SomeInputsFailed, UnusableInput, UsageError, printable
+from lesionlite_runtime.errors import SomeInputsFailed, UnusableInput, printable
 from lesionlite_runtime.label_classifier import open_classifier
 from lesionlite_runtime.photos import image_files
 from lesionlite_runtime.result import RESEARCH_NOTE, Failure
@@ -29,12 +28,6 @@ from lesionlite_runtime.result import RESEARCH_NOTE, Failure
 @click.option(
     "-m", "--model", type=click.Path(path_type=Path), help="A .tflite; by default the shipped one."
 )
-@click.option(
-    "--views",
-    type=click.Choice(["1", "8"]),
-    help="Which shipped model: 8 averages the scores of the photo's turned and flipped copies, and "
-    "takes 8 times as long. By default 1.",
-)
 @threshold_option
 @backend_option
 @threads_option
@@ -43,7 +36,6 @@ from lesionlite_runtime.result import RESEARCH_NOTE, Failure
 def command(
     paths: tuple[Path, ...],
     model: Path | None,
-    views: str | None,
     threshold: float | None,
     backend: str | None,
     threads: int,
@@ -58,10 +50,6 @@ def command(
 
     Example: lesionlite classify photo.jpg --json
     """
-    if views is not None:
-        if model is not None:
-            raise UsageError("--views chooses among the shipped models", "leave out --model or it")
-        model = shipped_model(int(views))
     classifier = open_classifier(model, threshold=threshold, backend=backend, threads=threads)
     files = image_files(paths)
     show_bar = len(files) > 1 and not quiet and not sys.stdout.isatty() and sys.stderr.isatty()

@@ -62,7 +62,7 @@ def test_the_text_tells_rows_pairs_and_tolerances(
     text, progress = capfd.readouterr()
     lines = text.splitlines()
     assert lines[0] == "images     6, 2 of them labelled 1"
-    assert lines[1].startswith("threshold  0.0938")
+    assert lines[1].startswith("threshold  0.1018")
     assert lines[3].split() == [
         "row",
         "kernels",
