@@ -32,9 +32,10 @@ from lesionlite_export.views import with_views
 from lesionlite_runtime.container import append_members, read_contract
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, classifier_contract
 from lesionlite_training.configuration import read_configuration
-from lesionlite_training.fold_networks import fold_data, fold_network
+from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import Setup, set_up
 from lesionlite_training.pixel_cache import cache_folder
+from lesionlite_training.plan import Plan
 from lesionlite_training.training_set import TrainingSet
 
 CALIBRATED_ON = 200
@@ -74,9 +75,9 @@ def main(
     settings = read_configuration(configuration)
     manifest = read_isic_split(data, "train")
     setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
-    kept = fold_data(setup, report)
+    plan, kept = open_folds(setup, run, report)
     found = [
-        _fold(setup, kept, contract, run, int(number), int(views), report)
+        _fold(setup, plan, kept, contract, int(number), int(views), report)
         for number in np.unique(setup.folds)
     ]
     table = markdown_table(HEAD, _rows(found))
@@ -94,9 +95,9 @@ def main(
 
 def _fold(
     setup: Setup,
+    plan: Plan,
     data: TrainingSet,
     contract: ClassifierContract,
-    run: Path,
     number: int,
     views: int,
     report: Reporter,
@@ -104,7 +105,7 @@ def _fold(
     prepared = [PreparedImage(item.image, item.pixels, item.sha256) for item in setup.images]
     held_out = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold == number]
     inside = [item for item, fold in zip(prepared, setup.folds, strict=True) if fold != number]
-    network = fold_network(setup, data, run, number)
+    network = fold_network(setup, plan, data, number)
     source = KerasModel(f"fold {number}", network, contract)
     source = with_views(source, views) if views > 1 else source
     chosen = stratified_sample(Manifest("", tuple(p.image for p in inside)), CALIBRATED_ON, 0)

@@ -5,9 +5,9 @@
 
 The run's folder has the weights of every fold (`lesionlite train lesion --run`). Each image that
 has an original in a folder is scored by the network that held it out, as it is and in the versions
-of `lesionlite evaluate --originals`. Flips are at the threshold that has sensitivity 0.90 on all
-out-of-fold scores of the run. No proof image is looked at. Prints Markdown, and with --write puts
-it between the markers of that page.
+of `lesionlite evaluate --originals`. Flips are at the threshold that the configuration's rule
+chooses on all out-of-fold scores of the run. No proof image is looked at. Prints Markdown, and with
+--write puts it between the markers of that page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_export.progress import reporter
 from lesionlite_training.configuration import read_configuration
 from lesionlite_training.evaluation.originals import find_originals, measure_originals
-from lesionlite_training.fold_networks import fold_data, fold_network
+from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import set_up
 from lesionlite_training.pixel_cache import cache_folder
 from lesionlite_training.threshold import choose_threshold
@@ -57,8 +57,9 @@ def main(
     settings = read_configuration(configuration)
     manifest = read_isic_split(data, "train")
     setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
-    kept = fold_data(setup, report)
-    networks = {int(n): fold_network(setup, kept, run, int(n)) for n in np.unique(setup.folds)}
+    plan, kept = open_folds(setup, run, report)
+    numbers = [int(number) for number in np.unique(setup.folds)]
+    networks = {number: fold_network(setup, plan, kept, number) for number in numbers}
     scores = np.zeros(len(setup.images))
     for number, network in networks.items():
         held_out = np.flatnonzero(setup.folds == number)
@@ -67,7 +68,6 @@ def main(
     threshold = choose_threshold(setup.labels, scores, settings.rule).value
     fold_of = {item.image.path: int(n) for item, n in zip(setup.images, setup.folds, strict=True)}
     pairs = find_originals(originals, [item.image for item in setup.images])
-    pairs = tuple(pair for pair in pairs if pair.image.path in fold_of)
     turns = iter([networks[fold_of[pair.image.path]] for pair in pairs])
 
     def score(tensors: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """What centre crops add to the turned and flipped views of an image, on what each fold held out.
 
-    python benchmarks/view_crops.py --configuration training/lesion.toml --run lesion.run
-        --data isic2017 --write docs/training-log.md
+    python benchmarks/view_crops.py --configuration b.toml --run b.run --data isic2017
+        --write docs/training-log.md
 
 The run's folder has the weights of every fold (`lesionlite train lesion --run`). Each network
 scores what its fold held out: the pixels of the contract, and squares from their middle, enlarged
@@ -27,9 +27,10 @@ from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.statistics import auc, auc_difference
 from lesionlite_export.views import pixel_views
 from lesionlite_training.configuration import read_configuration
-from lesionlite_training.fold_networks import fold_data, fold_network
+from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import Setup, set_up
 from lesionlite_training.pixel_cache import cache_folder
+from lesionlite_training.plan import Plan
 from lesionlite_training.training_set import TrainingSet
 
 SIDES = (224, 200, 176, 152)
@@ -60,11 +61,11 @@ def main(configuration: Path, run: Path, data: Path, write: Path | None) -> None
     settings = read_configuration(configuration)
     manifest = read_isic_split(data, "train")
     setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
-    kept = fold_data(setup, report)
+    plan, kept = open_folds(setup, run, report)
     scores = np.zeros((len(SIDES), 8, len(setup.images)))
     for number in np.unique(setup.folds):
         held_out = np.flatnonzero(setup.folds == number)
-        scores[:, :, held_out] = _fold(setup, kept, run, int(number), held_out, report)
+        scores[:, :, held_out] = _fold(setup, plan, kept, int(number), held_out, report)
     one, eight = scores[0, 0], scores[0].mean(0)
     rows = []
     for sides, views, choose in ROWS:
@@ -93,14 +94,14 @@ def _triple(labels: NDArray[np.int64], scores: Scores) -> tuple[float, float, fl
 
 def _fold(
     setup: Setup,
+    plan: Plan,
     data: TrainingSet,
-    run: Path,
     number: int,
     held_out: NDArray[np.int64],
     report: Reporter,
 ) -> Scores:
     """Scores ``[sides, views, held_out]`` of one fold's network."""
-    network = fold_network(setup, data, run, number)
+    network = fold_network(setup, plan, data, number)
     images = [setup.images[i].pixels for i in held_out]
     label = f"Scoring what fold {number + 1} held out"
     copies = (

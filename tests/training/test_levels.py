@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from lesionlite_training.backbones import get_backbone
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import FineTuning, Settings, Stage
 from lesionlite_training.copies import features_with_copies
+from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.head import fit_logits
 from lesionlite_training.lesion import Trained, train_lesion
-from lesionlite_training.lesion_contract import WITH_LEVELS
+from lesionlite_training.lesion_contract import FINE_TUNED, WITH_LEVELS
+from lesionlite_training.lesion_setup import Run, Setup, set_up
 from lesionlite_training.levels import check_levels, levels_network, mean_of_heads, with_levels
 from lesionlite_training.networks import scaled_backbone
-from lesionlite_training.plan import check_plan
+from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.training_set import TrainingSet
 
 LITE0 = get_backbone("efficientnet_lite0")
@@ -39,6 +42,7 @@ TUNING = FineTuning(
     batch=8,
     stages=(Stage(1, 64),),
 )
+SETTINGS = Settings(folds=2, levels=True, copies=COPIES, fine_tuning=TUNING)
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +141,8 @@ def photos(few_drawings: Path) -> Manifest:
 @pytest.fixture(scope="module")
 def trained(photos: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """EfficientNet-Lite0, 6 blocks of it trained for an epoch at 64 pixels, with levels."""
-    settings = Settings(folds=2, levels=True, copies=COPIES, fine_tuning=TUNING)
     folder = tmp_path_factory.mktemp("levels")
-    return train_lesion(photos, CLASSES, folder / "m.keras", settings=settings, cache=folder)
+    return train_lesion(photos, CLASSES, folder / "m.keras", settings=SETTINGS, cache=folder)
 
 
 @pytest.mark.tensorflow
@@ -187,8 +190,6 @@ def test_a_fold_without_a_class_is_refused_before_training(
     photos: Manifest, trained: Trained
 ) -> None:
     """A head on levels is fitted to the classes of each fold, whatever the other starts from."""
-    from lesionlite_training.plan import Plan
-
     names = [item.image.class_name or "" for item in trained.images]
     data = TrainingSet(
         trained.images, np.array([item.image.label for item in trained.images]), names, None, None,
@@ -199,3 +200,59 @@ def test_a_fold_without_a_class_is_refused_before_training(
     with pytest.raises(UnusableInput, match="no image of the class"):
         check_plan(plan, data, folds, scaled_backbone(LITE0))
     check_plan(replace(plan, levels=False), data, folds, scaled_backbone(LITE0))
+
+
+def of_run(trained: Trained, photos: Manifest, settings: Settings) -> Setup:
+    return set_up(photos, CLASSES, settings, trained.path.parent, Silent())
+
+
+@pytest.mark.tensorflow
+def test_a_fold_s_network_scores_what_it_held_out_as_in_training(
+    trained: Trained, photos: Manifest
+) -> None:
+    setup = of_run(trained, photos, SETTINGS)
+    plan, data = open_folds(setup, trained.path.with_suffix(".run"), Silent())
+    network = fold_network(setup, plan, data, 1)
+    held_out = np.flatnonzero(setup.folds == 1)
+    scores = np.concatenate(
+        list(keras_outputs(network, (setup.images[i].pixels for i in held_out)))
+    )
+    np.testing.assert_allclose(scores.ravel(), trained.out_of_fold.scores[held_out], atol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_folds_of_another_run_are_refused(
+    trained: Trained, photos: Manifest, tmp_path: Path
+) -> None:
+    run = trained.path.with_suffix(".run")
+    for changes, field in (
+        ({"seed": 1}, "folds"),
+        ({"fine_tuning": replace(TUNING, blocks=5)}, "fine_tuning.blocks"),
+    ):
+        other = of_run(trained, photos, replace(SETTINGS, **changes))
+        with pytest.raises(UsageError, match=f"the run in this folder differs in {field}"):
+            open_folds(other, run, Silent())
+    with pytest.raises(UsageError, match="no run of a fine-tuning in this folder"):
+        open_folds(of_run(trained, photos, SETTINGS), tmp_path, Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tensorflow
+def test_a_run_is_finished_with_levels_or_without(
+    trained: Trained, photos: Manifest, tmp_path: Path
+) -> None:
+    """Neither levels nor the strength of the head on them has a say in what is trained."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained.path.with_suffix(".run"), folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("weights.npz")}
+    again = train_lesion(
+        photos,
+        CLASSES,
+        tmp_path / "m.keras",
+        settings=replace(SETTINGS, levels=False, copies=(), regularization=0.1),
+        cache=trained.path.parent,
+        run=Run(folder, resume=True),
+    )
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.npz")} == before
+    assert not np.allclose(again.out_of_fold.scores, trained.out_of_fold.scores, atol=1e-3)
+    assert again.contract.provenance.training["method"] == FINE_TUNED

@@ -226,8 +226,7 @@ class Settings:
             )
         if self.levels and (tuning is None or not tuning.blocks):
             raise UsageError(
-                "levels are taken from the blocks that fine-tuning leaves as published, and "
-                "there are none",
+                "levels are for a network of which some blocks are fine-tuned, and others are not",
                 "set blocks of fine_tuning to the number of blocks to train, or leave levels out",
             )
         if self.copies and tuning is not None and not self.levels:

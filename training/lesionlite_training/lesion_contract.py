@@ -25,6 +25,7 @@ from lesionlite_training.configuration import Settings
 
 UNKNOWN_DIGEST = "0" * 64
 FROZEN = "frozen backbone, logistic head on four flips of each image"
+WITH_COPIES = "frozen backbone, logistic head on four flips and copies of each image"
 HEAD_ALONE = "frozen backbone, head by gradient descent"
 FINE_TUNED = "backbone and head by gradient descent"
 WITH_LEVELS = "last blocks and a head by gradient descent, a logistic head on the blocks before"
@@ -46,7 +47,7 @@ def training_record(
     """What the contract keeps of data, method and seed."""
     tuning = settings.fine_tuning
     if tuning is None:
-        method: dict[str, Any] = {"method": FROZEN}
+        method: dict[str, Any] = {"method": WITH_COPIES if settings.copies else FROZEN}
     else:
         trained = WITH_LEVELS if settings.levels else FINE_TUNED
         method = {

@@ -24,6 +24,7 @@ from lesionlite_training.copies import features_with_copies
 from lesionlite_training.distinct import distinct_images
 from lesionlite_training.features import features_of
 from lesionlite_training.folds import Folds, assign_folds
+from lesionlite_training.head import REGULARIZATION
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
 from lesionlite_training.levels import levels_network
@@ -140,6 +141,11 @@ def open_plan(
 
     data = training_data(setup)
     groups = data.groups
+    # What decides the weights that are trained: neither levels nor copies, nor the strength of a
+    # logistic head that training does not start from. A run can be finished with others.
+    started = setup.settings.regularization
+    if tuning.head_start == "random" and tuning.blocks != 0:
+        started = REGULARIZATION
     record = {
         "schema": "lesionlite.run/1",
         "images_sha256": list_digest(data.images),
@@ -152,7 +158,7 @@ def open_plan(
         "keras_backend": keras.backend.backend(),
         "input": to_json(setup.image_input),
         "seed": setup.settings.seed,
-        "regularization": setup.settings.regularization,
+        "regularization": started,
         "fine_tuning": to_json(tuning),
     }
     plan = Plan(

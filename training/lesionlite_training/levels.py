@@ -104,10 +104,10 @@ def _levels(body: Any, backbone: Backbone, blocks: int) -> list[Any]:
 
 
 def _by_fours(outputs: list[Any]) -> list[Any]:
-    """``outputs`` joined to four at most, in order: XNNPACK concatenates no more at once.
+    """``outputs`` joined to four at most, in order.
 
-    (Five, in LiteRT 2.3. With 23 the concatenation would be left to the built-in kernels, and the
-    head behind it to a second piece of the graph.)
+    XNNPACK takes concatenations of few inputs: of four everywhere, of 23 nowhere. One of 23 would
+    be left to the built-in kernels, and the head behind it to a second piece of the graph.
     """
     import keras
 

@@ -9,11 +9,12 @@ makes it everywhere. Then the next one is looked for in the images that it leave
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _EXPLAINED = 0.7  # of the squared distances, as a share
 _CLEARLY = 0.5  # nearer
 _ROUGHLY = 1.25  # times the noise of other kernels
+_MOST = 0.75  # of the images that a rough mistake changes, how many it explains to take the others
 _MET = 0.5  # of the images that a mistake changes, how many it has to meet to count as exact
 
 
@@ -176,7 +177,25 @@ def explain(
         tied = _tied(best, fits)
         found.append(Explanation(best.mistake, tied, tuple(images), best.is_exact, changed))
         left = [item for item in left if item.image not in images]
-    return found, [item.image for item in left]
+    return _with_leftovers(found, [item.image for item in left])
+
+
+def _with_leftovers(
+    found: Sequence[Explanation], left: Sequence[str]
+) -> tuple[list[Explanation], list[str]]:
+    """``found``, where rough ones take the few images that they change and nothing explains.
+
+    A mistake of another stage may be nearer to the score of an image by chance, and explain no
+    other one: it is not accepted then, and no reason to call the image wrong in a way of its own.
+    """
+    unexplained = list(left)
+    whole = []
+    for item in found:
+        most = not item.exact and len(item.images) >= _MOST * len(item.changed)
+        taken = [image for image in unexplained if most and image in item.changed]
+        unexplained = [image for image in unexplained if image not in taken]
+        whole.append(replace(item, images=(*item.images, *taken)))
+    return whole, unexplained
 
 
 def _fit(mistake: str, wrong: Sequence[Evidence], right: Sequence[Evidence]) -> _Fit:

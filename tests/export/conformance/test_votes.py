@@ -57,6 +57,24 @@ def test_a_variant_of_a_mistake_is_named_as_one() -> None:
     assert not explained[0].exact
 
 
+def test_one_image_that_another_mistake_is_nearer_to_by_chance_is_no_fault_of_its_own() -> None:
+    images = [image(f"i{n}", 0.2, {"nearest": 0.03, "bgr": 0.2}) for n in range(4)]
+    chance = image("c", 0.2, {"nearest": 0.03, "bgr": 0.001})
+    rest = [image(f"r{n}", 0.0, {"bgr": 0.9}) for n in range(2)]
+    explained, left = explain([*images, chance, *rest], STAGES)
+    assert [(item.mistake, len(item.images)) for item in explained] == [("nearest", 5)]
+    assert left == []
+
+
+def test_a_rough_mistake_of_few_images_takes_no_others() -> None:
+    images = [image(f"i{n}", 0.2, {"nearest": 0.03, "bgr": 0.2}) for n in range(2)]
+    others = [image(f"c{n}", 0.2, {"nearest": 0.03, "bgr": 0.001}) for n in range(2)]
+    rest = [image(f"r{n}", 0.0, {"bgr": 0.9}) for n in range(2)]
+    explained, left = explain([*images, *others, *rest], STAGES)
+    assert [(item.mistake, item.images) for item in explained] == [("nearest", ("i0", "i1"))]
+    assert left == ["c0", "c1"]
+
+
 def test_a_mistake_that_others_explain_better_everywhere_ends_the_search() -> None:
     images = [image(f"i{n}", 0.2, {"nearest": 0.05, "bgr": 0.02}) for n in range(3)]
     far = [image(f"f{n}", 0.2, {"bgr": 0.5}) for n in range(9)]
