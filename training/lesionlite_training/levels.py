@@ -106,8 +106,8 @@ def _levels(body: Any, backbone: Backbone, blocks: int) -> list[Any]:
 def _by_fours(outputs: list[Any]) -> list[Any]:
     """``outputs`` joined to four at most, in order.
 
-    XNNPACK takes concatenations of few inputs: of four everywhere, of 23 nowhere. One of 23 would
-    be left to the built-in kernels, and the head behind it to a second piece of the graph.
+    XNNPACK (LiteRT 2.3) takes concatenations of four inputs and leaves one of 23 to the built-in
+    kernels, and the head behind it to a second piece of the graph.
     """
     import keras
 
