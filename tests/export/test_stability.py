@@ -29,7 +29,7 @@ def test_the_scales_of_the_shipped_file(shipped_model: Path) -> None:
     graph = read_graph(flatbuffer)
     made = {o.outputs[0] for o in graph.operators if graph.tensors[o.outputs[0]].dtype == "int8"}
     assert set(scales) == {graph.tensors[number].name for number in made}
-    assert len(scales) == 60
+    assert len(scales) == 93
     assert next(iter(scales.values())) > 0
 
 

@@ -94,7 +94,9 @@ def test_each_field_has_an_option_or_is_for_the_file_alone() -> None:
     options = {parameter.name for parameter in command.params}
     tuning = {field.name for field in fields(FineTuning)}
     assert tuning - options == {"blocks", "stages", "focal_gamma"}
-    assert {field.name for field in fields(Settings)} - options == {"fine_tuning", "regularization"}
+    assert {field.name for field in fields(Settings)} - options == {
+        *("copies", "fine_tuning", "levels", "regularization")
+    }
 
 
 def test_each_option_is_in_one_section_of_the_help(capsys: Capture) -> None:
