@@ -13,14 +13,10 @@ EXACT = ("LiteRT", "MediaPipe Python")
 # differ by up to .05 (docs/recipes.md), except that LiteRT.js and tasks-vision have XNNPACK's too.
 FLOAT = 2e-5
 KERNELS = 0.06
-# An older build of the interpreter, that rounds integers elsewhere: by two levels of the output.
-OTHER_BUILDS = {("MediaPipe Python", "int8-full"): 2 / 256}
 
 
 def tolerance(client: str, model: str) -> float:
     """How far a client's scores of a model may lie from LiteRT's."""
-    if (client, model) in OTHER_BUILDS:
-        return OTHER_BUILDS[client, model]
     if client in EXACT:
         return 0.0
     if model == "dynamic" or (client == "tflite-runtime" and "int8" in model):

@@ -22,7 +22,7 @@ KERNELS, _KERNELS_MEAN = 0.06, 0.03
 
 TOLERANCES = {JPEG: PixelTolerance(mean=1.5, max=10), PROFILE: PixelTolerance(mean=0.5, max=3)}
 """What another JPEG decoder, and another colour management, may make of the pixels."""
-DECODER_FACTORS = {JPEG: 2.0, PROFILE: 1.0}
+DECODER_FACTORS = {JPEG: 2.0, PROFILE: 0.5}
 """How many times `KitImage.one_level` a score may differ where a decoder reads the image."""
 
 
