@@ -111,6 +111,7 @@ def static(
     """
     ranges = calibrate(float32, tensors, input_name, method, report)
     _cover_all_pixels(ranges, float32)
+    _share_among_concatenations(ranges, read_graph(float32), left)
     return static_by_ranges(float32, left, ranges, bits)
 
 
@@ -163,3 +164,23 @@ def _cover_all_pixels(ranges: Ranges, float32: bytes) -> None:
     kept = ranges[name]
     for key, value in (("min", low), ("max", high)):
         kept[key] = np.full_like(kept[key], value)
+
+
+def _share_among_concatenations(ranges: Ranges, graph: Graph, left: Sequence[int]) -> None:
+    """Give concatenations that are concatenated the range of the whole.
+
+    The quantizer would give each its own step and round its values a second time to that of the
+    whole. And builds of XNNPACK do not agree about that second rounding.
+    """
+    joined = [
+        operator
+        for i, operator in enumerate(graph.operators)
+        if operator.name == "CONCATENATION" and i not in left
+    ]
+    made_by_one = {operator.outputs[0] for operator in joined}
+    for operator in reversed(joined):
+        name = graph.tensors[operator.outputs[0]].name
+        for tensor in made_by_one.intersection(operator.inputs):
+            if sum(tensor in reader.inputs for reader in graph.operators) == 1:
+                part = graph.tensors[tensor].name
+                ranges[part] = {key: value.copy() for key, value in ranges[name].items()}

@@ -127,6 +127,40 @@ def test_a_dynamic_file_has_int8_weights_and_a_float_head(float32: bytes) -> Non
     assert len(made) < len(float32)
 
 
+@pytest.mark.tensorflow
+def test_values_of_nested_concatenations_are_rounded_once(
+    tiny_model: KerasModel,
+    network_maker: Callable[..., Any],
+    tiny_tensors: Tensors,
+    invoke: Callable[[bytes, NDArray[Any]], float],
+) -> None:
+    """Rounded again from one int8 to another, they would differ between builds of XNNPACK."""
+
+    def body(x: Any) -> Any:
+        import keras
+
+        levels = []
+        for number, gain in enumerate((2.0, 4.0, 8.0, 16.0)):
+            x = keras.layers.Conv2D(4, 3, padding="same", name=f"conv{number}")(x)
+            levels.append(x * gain)
+        inner = keras.layers.Concatenate()(levels[:2])
+        middle = keras.layers.Concatenate()([inner, levels[2]])
+        return keras.layers.Concatenate()([middle, levels[3]])
+
+    model = KerasModel("nested", network_maker(body=body), tiny_model.contract)
+    float32 = convert.float32_tflite(model)
+    made = quantize.static(float32, quantize.scaling_of(read_graph(float32)), tiny_tensors, "image")
+    graph = read_graph(made)
+    joined = [o for o in graph.operators if o.name == "CONCATENATION"]
+    assert len(joined) == 3
+    steps = {graph.tensors[i].scales for o in joined for i in (*o.inputs, *o.outputs)}
+    assert len(steps) == 1
+    between = [o for o in graph.operators if o.name == "QUANTIZE"]
+    assert [graph.tensors[o.inputs[0]].dtype for o in between] == ["float32"]
+    wanted = [invoke(float32, tensor) for tensor in tiny_tensors]
+    assert [invoke(made, tensor) for tensor in tiny_tensors] == pytest.approx(wanted, abs=0.1)
+
+
 def levels(flatbuffer: bytes, operator: str) -> tuple[float, int]:
     """Scale and zero point of the output of the first ``operator``."""
     graph = read_graph(flatbuffer)

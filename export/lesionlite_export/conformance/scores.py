@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lesionlite_export.conformance.results import Results, stated
 from lesionlite_export.conformance.votes import Distance, Evidence
-from lesionlite_export.kit.families import DECODER_FACTORS, KERNELS, OTHER
+from lesionlite_export.kit.families import DECODER_FACTOR, KERNELS, OTHER, TOLERANCES
 from lesionlite_export.kit.manifest import REFERENCE, Family, Kit, KitImage, KitMistake
 from lesionlite_runtime.resize import check_choice
 
@@ -254,14 +254,8 @@ def _between_kernels(image: KitImage) -> float:
 
 def _decoder(image: KitImage) -> float:
     """What another decoder may make of it."""
-    return max(
-        (
-            DECODER_FACTORS[feature] * image.one_level
-            for feature in image.features
-            if feature in DECODER_FACTORS
-        ),
-        default=0.0,
-    )
+    read_alike = set(TOLERANCES).isdisjoint(image.features)
+    return 0.0 if read_alike else DECODER_FACTOR * image.one_level
 
 
 def _scores(images: Sequence[KitImage], kernels: str) -> NDArray[np.float64]:

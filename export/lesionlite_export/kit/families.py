@@ -22,8 +22,11 @@ KERNELS, _KERNELS_MEAN = 0.06, 0.03
 
 TOLERANCES = {JPEG: PixelTolerance(mean=1.5, max=10), PROFILE: PixelTolerance(mean=0.5, max=3)}
 """What another JPEG decoder, and another colour management, may make of the pixels."""
-DECODER_FACTORS = {JPEG: 2.0, PROFILE: 0.5}
-"""How many times `KitImage.one_level` a score may differ where a decoder reads the image."""
+DECODER_FACTOR = 2.0
+"""How many times `KitImage.one_level` a score may differ where their pixels may.
+
+One factor for both: integers answer to a hundredth of the pixels as they do to half of them.
+"""
 
 
 def families(graph: Graph, output: ScoreOutput) -> tuple[Family, ...]:

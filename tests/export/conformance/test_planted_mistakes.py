@@ -93,6 +93,16 @@ def test_what_is_right_conforms(port: Any, judged: Write) -> None:
     }
 
 
+def test_another_colour_management_conforms(port: Any, judged: Write) -> None:
+    """It differs by a level in one pixel of forty, and integers answer to that as to any change."""
+    right, _ = port()
+    tensors, scores = port("exact colours")
+    apart = [name for name in right if not np.array_equal(right[name], tensors[name])]
+    assert apart == ["profile.png"]
+    for found in (judged(scores), judged(scores, tensors), judged(scores, backend="litert")):
+        assert found
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_mistake_is_named_by_its_scores_alone(fault: str, port: Any, judged: Write) -> None:
     _, scores = port(fault)
