@@ -31,7 +31,7 @@ from lesionlite_export.representative import PreparedImage, stratified_sample
 from lesionlite_export.views import with_views
 from lesionlite_runtime.container import append_members, read_contract
 from lesionlite_runtime.contract import CONTRACT_MEMBER, ClassifierContract, classifier_contract
-from lesionlite_training.configuration import read_configuration
+from lesionlite_training.configuration_file import read_configuration
 from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import Setup, set_up
 from lesionlite_training.pixel_cache import cache_folder

@@ -23,7 +23,7 @@ from pages import markdown_table, put, write_option
 from lesionlite_export.keras_model import keras_outputs
 from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_export.progress import reporter
-from lesionlite_training.configuration import read_configuration
+from lesionlite_training.configuration_file import read_configuration
 from lesionlite_training.evaluation.originals import find_originals, measure_originals
 from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import set_up

@@ -26,7 +26,7 @@ from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_export.progress import Reporter, reporter
 from lesionlite_export.statistics import auc, auc_difference
 from lesionlite_export.views import pixel_views
-from lesionlite_training.configuration import read_configuration
+from lesionlite_training.configuration_file import read_configuration
 from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import Setup, set_up
 from lesionlite_training.pixel_cache import cache_folder

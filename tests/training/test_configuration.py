@@ -19,8 +19,8 @@ from lesionlite_training.configuration import (
     FineTuning,
     Settings,
     Stage,
-    read_configuration,
 )
+from lesionlite_training.configuration_file import read_configuration
 
 NAN, INF = float("nan"), float("inf")
 

@@ -338,7 +338,8 @@ sys.meta_path.insert(0, NotInstalled())
 from pathlib import Path
 from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_training import lesion, lesion_setup
-from lesionlite_training.configuration import Settings, read_configuration
+from lesionlite_training.configuration import Settings
+from lesionlite_training.configuration_file import read_configuration
 
 def save(*arguments):
     asked_before.extend(asked)

@@ -1,18 +1,14 @@
-"""How a skin model is trained: frozen dataclasses, and the TOML files that name their fields."""
+"""How a skin model is trained: frozen dataclasses, checked as they are made."""
 
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from lesionlite_export.grouping import GROUPINGS
-from lesionlite_runtime.codec import FieldFault, from_json
-from lesionlite_runtime.errors import UnusableInput, UsageError, printable
-from lesionlite_runtime.files import read_file
+from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.resize import RESIZE_METHODS, check_choice
 from lesionlite_training.augment import get_augmentation
 from lesionlite_training.calibration import CALIBRATIONS
@@ -21,7 +17,6 @@ from lesionlite_training.copies import COPIES
 from lesionlite_training.head import REGULARIZATION
 from lesionlite_training.threshold import DEFAULT_RULE, parse_rule
 
-MAX_BYTES = 1 << 20
 MAX_SEED = 2**31 - 1
 SIZES = (32, 1024)
 """Smallest and largest side of the images in pixels."""
@@ -234,50 +229,6 @@ class Settings:
                 "copies are for a logistic head, and fine-tuning keeps none",
                 "use an augmentation of fine_tuning, or set levels",
             )
-
-
-def read_configuration(path: Path) -> Settings:
-    """The settings in a TOML file; what it does not name has its default.
-
-    Raises:
-        UnusableInput: when it is no TOML, or names an unknown field or a value that it cannot have.
-    """
-    try:
-        table = tomllib.loads(read_file(path, MAX_BYTES).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
-        raise UnusableInput(
-            f"this is no TOML ({printable(str(error))})", "see docs/training.md", path
-        ) from error
-    try:
-        _check_names(table)
-        return from_json(Settings, table)
-    except FieldFault as fault:
-        raise UnusableInput(
-            f"the configuration cannot be used: {fault}", "see docs/training.md", path
-        ) from fault
-    except UsageError as fault:
-        raise UnusableInput(
-            f"the configuration cannot be used: {fault.problem}", fault.remedy, path
-        ) from fault
-
-
-def _check_names(table: dict[str, Any]) -> None:
-    """Refuse a name that no field has; the nearest one is told, which `from_json` does not."""
-    tuning = table.get("fine_tuning")
-    stages = tuning.get("stages") if isinstance(tuning, dict) else None
-    tables: list[tuple[Any, Any, str]] = [
-        (table, Settings, ""),
-        (tuning, FineTuning, "fine_tuning."),
-    ]
-    if isinstance(stages, list):
-        tables += [(s, Stage, f"fine_tuning.stages[{i}].") for i, s in enumerate(stages)]
-    for found, kind, path in tables:
-        known = [field.name for field in fields(kind)]
-        for name in found if isinstance(found, dict) else ():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                raise FieldFault(f"{path}{printable(name)}", f"is not known{hint}")
 
 
 def _check(tuning: FineTuning) -> None:

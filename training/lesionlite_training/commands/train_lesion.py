@@ -29,7 +29,8 @@ from lesionlite_training.commands.tuning_options import (
     chosen_tuning,
     tuning_options,
 )
-from lesionlite_training.configuration import SIZES, Settings, read_configuration
+from lesionlite_training.configuration import SIZES, Settings
+from lesionlite_training.configuration_file import read_configuration
 from lesionlite_training.evaluation.csv_files import check_image_ids
 from lesionlite_training.history_plot import history_png, read_histories
 from lesionlite_training.labels import training_set
