@@ -57,6 +57,7 @@ path = click.Path(path_type=Path)
 @click.option("--configuration", type=path, required=True, help="That the run was made with.")
 @click.option("--run", type=path, required=True, help="Folder of the run.")
 @click.option("--data", type=path, required=True, help="ISIC layout.")
+@click.option("--originals", type=path, help="Of the run, where it had any.")
 @click.option("--views", type=click.Choice(["1", "4", "8"]), default="1", help="Of each image.")
 @click.option("--scores", type=path, help="CSV of the int8 files' scores: ids and scores alone.")
 @write_option
@@ -65,6 +66,7 @@ def main(
     configuration: Path,
     run: Path,
     data: Path,
+    originals: Path | None,
     views: str,
     scores: Path | None,
     write: Path | None,
@@ -74,7 +76,7 @@ def main(
     contract = classifier_contract(read_contract(model))
     settings = read_configuration(configuration)
     manifest = read_isic_split(data, "train")
-    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
+    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report, originals)
     plan, kept = open_folds(setup, run, report)
     found = [
         _fold(setup, plan, kept, contract, int(number), int(views), report)

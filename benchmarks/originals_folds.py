@@ -5,9 +5,10 @@
 
 The run's folder has the weights of every fold (`lesionlite train lesion --run`). Each image that
 has an original in a folder is scored by the network that held it out, as it is and in the versions
-of `lesionlite evaluate --originals`. Flips are at the threshold that the configuration's rule
-chooses on all out-of-fold scores of the run. No proof image is looked at. Prints Markdown, and with
---write puts it between the markers of that page.
+of `lesionlite evaluate --originals`. With --in-training the run had the same originals: each
+network is then made with those of the other folds' images alone. Flips are at the threshold that
+the configuration's rule chooses on all out-of-fold scores of the run. No proof image is looked at.
+Prints Markdown, and with --write puts it between the markers of that page.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from lesionlite_export.keras_model import keras_outputs
 from lesionlite_export.manifest import DEFAULT_CLASSES, read_isic_split
 from lesionlite_export.progress import reporter
 from lesionlite_training.configuration_file import read_configuration
-from lesionlite_training.evaluation.originals import find_originals, measure_originals
+from lesionlite_training.evaluation.originals import measure_originals
 from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.lesion_setup import set_up
+from lesionlite_training.originals import find_originals
 from lesionlite_training.pixel_cache import cache_folder
 from lesionlite_training.threshold import choose_threshold
 
@@ -47,16 +49,24 @@ path = click.Path(path_type=Path)
 @click.option("--run", type=path, required=True, help="Folder of the run.")
 @click.option("--data", type=path, required=True, help="ISIC layout.")
 @click.option("--originals", type=path, required=True, help="Folder of the camera's files.")
+@click.option("--in-training", is_flag=True, help="The run was made with these originals.")
 @click.option("--name", default="", help="Of the markers, where a page has several such tables.")
 @write_option
 def main(
-    configuration: Path, run: Path, data: Path, originals: Path, name: str, write: Path | None
+    configuration: Path,
+    run: Path,
+    data: Path,
+    originals: Path,
+    in_training: bool,
+    name: str,
+    write: Path | None,
 ) -> None:
     """Print what the resolution of a photo does to scores out of fold."""
     report = reporter(False)
     settings = read_configuration(configuration)
     manifest = read_isic_split(data, "train")
-    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report)
+    files = originals if in_training else None
+    setup = set_up(manifest, DEFAULT_CLASSES, settings, cache_folder(), report, files)
     plan, kept = open_folds(setup, run, report)
     numbers = [int(number) for number in np.unique(setup.folds)]
     networks = {number: fold_network(setup, plan, kept, number) for number in numbers}

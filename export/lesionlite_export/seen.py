@@ -91,9 +91,16 @@ def image_prefixes(images: Iterable[DigestedImage]) -> str | None:
     return base64.b64encode(b"".join(prefixes)).decode()
 
 
-def images_record(images: Sequence[DigestedImage]) -> dict[str, str]:
-    """What a contract keeps of the images of a set."""
-    prefixes = image_prefixes(images)
+def images_record(
+    images: Sequence[DigestedImage], others: Sequence[DigestedImage] = ()
+) -> dict[str, str]:
+    """What a contract keeps of the images of a set.
+
+    Args:
+        images: the set.
+        others: further images that were seen beside it, to be found one by one.
+    """
+    prefixes = image_prefixes([*images, *others])
     return {LIST: list_digest(images), **({} if prefixes is None else {PREFIXES: prefixes})}
 
 

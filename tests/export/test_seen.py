@@ -98,6 +98,15 @@ def test_a_record_keeps_the_set_and_the_beginnings_of_its_digests() -> None:
     assert record["image_prefixes"] == image_prefixes(prepared(["b", "a"]))
 
 
+def test_what_was_seen_beside_a_set_is_found_and_changes_its_digest_in_nothing(
+    contract: ClassifierContract,
+) -> None:
+    record = images_record(prepared("abc"), prepared("d"))
+    assert record["images_sha256"] == images_record(prepared("abc"))["images_sha256"]
+    known = list(known_sets(made_on(contract, record, {}), "m.tflite"))
+    assert seen_images(prepared("nd"), known).files["training"] == ("d.jpg",)
+
+
 def test_too_many_images_leave_no_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lesionlite_export.seen.MAX_PREFIXES", 2)
     assert "image_prefixes" in images_record(prepared("ab"))

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from lesionlite_export.progress import Silent
 from lesionlite_export.statistics import Labels
 from lesionlite_training.folds import assign_folds
-from lesionlite_training.head import SPREAD_FLOOR, Head, fit_head, out_of_fold
+from lesionlite_training.head import SPREAD_FLOOR, Head, fit_head, fit_logits, out_of_fold
 
 Features = NDArray[np.float32]
 
@@ -74,6 +74,39 @@ def test_scores_of_extreme_features_are_0_and_1_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert head.scores(extreme).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_logits_do_not_answer_to_a_change_that_is_named() -> None:
+    """And are those of features that do not vary along it, once they are standardized."""
+    features, labels = data(n=100)
+    change = np.random.default_rng(2).normal(size=7) * features.std((0, 1))
+    kernel, bias = fit_logits(features, labels, 1, 0.003, change)
+    shown = features[:, 0].astype(np.float64)
+    logits = shown @ kernel + bias
+    assert (shown + 5 * change) @ kernel + bias == pytest.approx(logits, abs=1e-9)
+
+    rows = features.reshape(-1, 7).astype(np.float64)
+    scaler = StandardScaler().fit(rows)
+    along = change / scaler.scale_
+    along /= np.linalg.norm(along)
+    still = np.eye(7) - np.outer(along, along)
+    reference = LogisticRegression(C=0.003, max_iter=1000)
+    weights = np.full(300, 1 / 3)
+    reference.fit(scaler.transform(rows) @ still, np.repeat(labels, 3), sample_weight=weights)
+    wanted = reference.decision_function(scaler.transform(shown) @ still)
+    assert logits.ravel() == pytest.approx(wanted, abs=1e-5)
+    plain, offset = fit_logits(features, labels, 1, 0.003)
+    assert np.abs(logits - (shown @ plain + offset)).max() > 0.01
+
+
+def test_a_change_of_nothing_leaves_the_head_as_it_is() -> None:
+    features, labels = data()
+    for one, other in zip(
+        fit_logits(features, labels, 1, 0.003, np.zeros(7)),
+        fit_logits(features, labels, 1, 0.003),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_each_score_is_by_a_head_of_the_other_folds() -> None:

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from lesionlite_export.keras_model import keras_outputs, load_keras
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.progress import Silent
 from lesionlite_runtime.errors import UnusableInput, UsageError
+from lesionlite_runtime.pixels import decode, resize
 from lesionlite_training.backbones import get_backbone
 from lesionlite_training.checkpoints import read_checkpoint
 from lesionlite_training.configuration import FineTuning, Settings, Stage
@@ -256,3 +258,73 @@ def test_a_run_is_finished_with_levels_or_without(
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("weights.npz")} == before
     assert not np.allclose(again.out_of_fold.scores, trained.out_of_fold.scores, atol=1e-3)
     assert again.contract.provenance.training["method"] == FINE_TUNED
+
+
+@pytest.fixture(scope="module")
+def camera_files(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Originals of 12 of the images, which have noise that the images have lost; one is broken."""
+    folder = tmp_path_factory.mktemp("camera")
+    generator = np.random.default_rng(5)
+    for item in trained.images[::3][:12]:
+        large = resize(decode(item.image.path), 256, 256)
+        noise = generator.normal(0, 40, large.shape)
+        noisy = np.clip(large + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{item.image.path.stem}.png")
+    (folder / f"{trained.images[-1].image.path.stem}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+@pytest.mark.tensorflow
+def test_a_head_on_levels_does_not_answer_to_what_the_camera_s_files_change(
+    trained: Trained, photos: Manifest, camera_files: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.path.with_suffix(".run"), folder)
+    blind = train_lesion(
+        photos,
+        CLASSES,
+        tmp_path / "m.keras",
+        settings=SETTINGS,
+        cache=trained.path.parent,
+        run=Run(folder, resume=True),
+        originals=camera_files,
+    )
+    assert blind.contract.provenance.training["originals"] == 12
+    assert "originals" not in trained.contract.provenance.training
+    assert [item.image.path.parent for item in blind.unusable] == [camera_files]
+    setup = set_up(photos, CLASSES, SETTINGS, trained.path.parent, Silent(), camera_files)
+    files = setup.camera_files
+    images = np.stack([setup.images[place].pixels for place in files.places])
+    originals = np.stack([tensor.pixels for tensor in files.tensors])
+    levels = levels_network(setup.network, LITE0, 6)
+    change = (levels.predict_on_batch(originals) - levels.predict_on_batch(images)).mean(0)
+
+    def answers(model: Trained) -> np.ndarray:
+        """Of the three classes' logits, to the mean change, by the head on levels."""
+        (head,) = [x for x in load_keras(model.path).network.layers if x.name == "classes"]
+        return np.abs(change @ head.get_weights()[0][:7360])
+
+    assert answers(blind).max() < 1e-4
+    assert answers(trained).max() > 1e-2
+    # A fold's network has never seen the originals of the images that it is scored on.
+    plan, data = open_folds(setup, folder, Silent())
+    network = fold_network(setup, plan, data, 1)
+    held_out = np.flatnonzero(setup.folds == 1)
+    scores = np.concatenate(
+        list(keras_outputs(network, (setup.images[i].pixels for i in held_out)))
+    )
+    np.testing.assert_allclose(scores.ravel(), blind.out_of_fold.scores[held_out], atol=1e-6)
+    assert data.camera is not None
+    inside = np.isin(files.places, np.flatnonzero(setup.folds != 1))
+    assert 0 < inside.sum() < 12
+    np.testing.assert_allclose(
+        data.camera.mean(np.flatnonzero(setup.folds != 1)),
+        data.camera.changes[inside].mean(0),
+        rtol=1e-3,
+        atol=1e-5,
+    )
+
+
+def test_originals_without_levels_are_refused(photos: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="originals are for a head on levels"):
+        set_up(photos, CLASSES, Settings(), None, Silent(), tmp_path)

@@ -24,15 +24,12 @@ from lesionlite_training.evaluation.origin import (
     THIS_DATA,
     ThresholdOrigin,
 )
-from lesionlite_training.evaluation.originals import (
-    SEEN,
-    find_originals,
-    measure_originals,
-)
+from lesionlite_training.evaluation.originals import SEEN, measure_originals
 from lesionlite_training.evaluation.predictive import DEFAULT_PREVALENCE, check_prevalence
 from lesionlite_training.evaluation.result import Evaluation, Scored, measure_scores
 from lesionlite_training.evaluation.robustness import measure_robustness
 from lesionlite_training.evaluation.scorer import open_scorer
+from lesionlite_training.originals import find_originals
 from lesionlite_training.threshold import choose_threshold, parse_rule
 
 

@@ -151,7 +151,8 @@ def assembled(
     Args:
         backbone: under the heads.
         tuning: how it was trained.
-        data: the images; where it has levels, the network has a head on them, too.
+        data: the images; where it has levels, the network has a head on them, too, which does not
+            answer to what the camera's files among ``learn`` change in them.
         learn: indices of the images that the member learnt from.
         regularization: of the head on levels; see `fit_head`.
         weights: the trained ones, as its folder keeps them.
@@ -162,7 +163,8 @@ def assembled(
         features.set_weights(body)
     if data.levels is not None and tuning.blocks:
         answers, units = _answers(tuning, data, learn), kernel.shape[1]
-        levels = fit_logits(data.levels[learn], answers, units, regularization)
+        change = None if data.camera is None else data.camera.mean(learn)
+        levels = fit_logits(data.levels[learn], answers, units, regularization, change)
         kernel, bias = mean_of_heads(levels, (kernel, bias))
         features = with_levels(features, backbone, tuning.blocks)
     trained = [*features.get_weights(), kernel, bias]

@@ -17,6 +17,7 @@ REGULARIZATION = 0.003
 # A feature that hardly varies would get a huge weight for its small spread, and with it whatever
 # int8 rounding does to that feature. The floor is in units of the feature itself (ReLU6: 0 to 6).
 SPREAD_FLOOR = 0.05
+_PART = 256  # rows that are changed at a time: features of every block take much memory
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ def fit_head(
 
 
 def fit_logits(
-    features: NDArray[np.float32], answers: Labels, units: int, regularization: float
+    features: NDArray[np.float32],
+    answers: Labels,
+    units: int,
+    regularization: float,
+    unheard: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """As `fit_head`, for a sigmoid (``units`` 1) or a softmax over classes.
 
@@ -58,6 +63,8 @@ def fit_logits(
             must occur.
         units: logits wanted.
         regularization: see `fit_head`.
+        unheard: a change of features, float64 ``[features]``, that logits shall not answer to; None
+            for none.
 
     Returns:
         Kernel float64 ``[features, units]`` and bias float64 ``[units]``.
@@ -69,6 +76,11 @@ def fit_logits(
     mean, spread = rows.mean(0), np.maximum(rows.std(0), SPREAD_FLOOR)
     rows -= mean  # in place: features of every block take much memory
     rows /= spread
+    if unheard is not None and (length := np.linalg.norm(unheard / spread)) > 0:
+        # Where features do not vary along it, the penalty leaves no weight along it.
+        direction = unheard / spread / length
+        for at in range(0, len(rows), _PART):
+            rows[at : at + _PART] -= np.outer(rows[at : at + _PART] @ direction, direction)
     model = LogisticRegression(C=regularization, max_iter=1000)
     model.fit(
         rows,

@@ -66,6 +66,7 @@ def train_lesion(
     run: Run | None = None,
     force: bool = False,
     report: Reporter | None = None,
+    originals: Path | None = None,
 ) -> Trained:
     """Train a classifier on ``manifest`` and save it, with its contract, at ``out``.
 
@@ -78,6 +79,7 @@ def train_lesion(
         run: where fine-tuning keeps its state; by default in a folder beside ``out``.
         force: overwrite what lies at ``out``, and the run in its folder.
         report: who is told of the progress.
+        originals: folder with the camera's own files of some of the images: see `set_up`.
 
     Raises:
         UnusableInput: when the manifest has one label only, too few images or groups for the
@@ -93,7 +95,7 @@ def train_lesion(
     run = run or Run(out.with_suffix(".run"))
     if settings.fine_tuning is not None:
         check_run(run.folder, resume=run.resume, force=force)
-    setup = set_up(manifest, classes, settings, cache, report)
+    setup = set_up(manifest, classes, settings, cache, report, originals)
     images, labels, grouping = setup.images, setup.labels, setup.grouping
     if settings.fine_tuning is None:
         held_out, model = _frozen(setup, report)
@@ -110,7 +112,8 @@ def train_lesion(
         ViewsThreshold(n, choose_threshold(labels, scores, settings.rule))
         for n, scores in held_out.views.items()
     )
-    record = training_record(settings, images, labels, grouping, calibration)
+    originals_read = setup.camera_files.tensors
+    record = training_record(settings, images, labels, grouping, calibration, originals_read)
     contract = lesion_contract(setup.backbone, setup.image_input, classes, threshold, record, views)
     with report.phase("Saving the model"):
         written = save_keras(model, contract, out, force)

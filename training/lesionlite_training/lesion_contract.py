@@ -43,8 +43,18 @@ def training_record(
     labels: Labels,
     grouping: Grouping,
     calibration: Measured | None,
+    originals: Sequence[ImageTensor] = (),
 ) -> dict[str, Any]:
-    """What the contract keeps of data, method and seed."""
+    """What the contract keeps of data, method and seed.
+
+    Args:
+        settings: how the network was trained.
+        images: on what.
+        labels: of each.
+        grouping: of the folds.
+        calibration: of the scores, out of fold.
+        originals: camera's files that a head on levels does not answer to.
+    """
     tuning = settings.fine_tuning
     if tuning is None:
         method: dict[str, Any] = {"method": WITH_COPIES if settings.copies else FROZEN}
@@ -56,11 +66,13 @@ def training_record(
         }
     if settings.copies:
         method["copies"] = list(settings.copies)
+    if originals:
+        method["originals"] = len(originals)
     return {
         **method,
         "n": len(images),
         "positives": int(labels.sum()),
-        **images_record(images),
+        **images_record(images, originals),
         "folds": settings.folds,
         "grouping": grouping.to_json(),
         "calibration": None if calibration is None else calibration.to_json(),

@@ -18,17 +18,19 @@ from lesionlite_export.representative import ImageTensor, Unusable, list_digest
 from lesionlite_export.statistics import Labels
 from lesionlite_runtime.codec import to_json
 from lesionlite_runtime.contract_fields import ImageInput
+from lesionlite_runtime.errors import UsageError
 from lesionlite_training.backbones import Backbone, get_backbone
 from lesionlite_training.configuration import FineTuning, Settings
 from lesionlite_training.copies import features_with_copies
 from lesionlite_training.distinct import distinct_images
-from lesionlite_training.features import features_of
+from lesionlite_training.features import UPRIGHT, features_of
 from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.head import REGULARIZATION
 from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
-from lesionlite_training.levels import levels_network
+from lesionlite_training.levels import CameraChange, levels_network
 from lesionlite_training.networks import scaled_backbone
+from lesionlite_training.originals import NO_FILES, CameraFiles, read_camera_files
 from lesionlite_training.pixel_cache import cached_images
 from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.runs import open_run
@@ -66,7 +68,8 @@ class Setup:
         grouping: what keeps images in one fold.
         folds: the fold of each image.
         cache: folder for decoded images and features; None for none.
-        unusable: images that could not be read.
+        unusable: images and originals that could not be read.
+        camera_files: originals of some of the images.
     """
 
     settings: Settings
@@ -80,6 +83,7 @@ class Setup:
     folds: Folds
     cache: Path | None
     unusable: tuple[Unusable, ...]
+    camera_files: CameraFiles = NO_FILES
 
 
 def set_up(
@@ -88,16 +92,30 @@ def set_up(
     settings: Settings,
     cache: Path | None,
     report: Reporter,
+    originals: Path | None = None,
 ) -> Setup:
     """Read the images of ``manifest``, and put them into folds.
+
+    Args:
+        manifest: the training images.
+        classes: label of each class.
+        settings: how they are split, and what is to be trained.
+        cache: folder for decoded images; None for none.
+        report: who is told of the progress.
+        originals: folder with the camera's own files of some of the images, which levels need.
 
     Raises:
         UnusableInput: when the manifest has one label only, too few images or groups for the
             folds, ids that contradict each other, two images of equal pixels but different labels
-            or ids, or none that can be read.
-        UsageError: when a setting is unknown.
+            or ids, or none that can be read; and see `read_camera_files`.
+        UsageError: when a setting is unknown, or there are originals and no levels.
         MissingHere: when weights are missing.
     """
+    if originals is not None and not settings.levels:
+        raise UsageError(
+            "originals are for a head on levels, and this network has none",
+            "set levels in the configuration, or leave the originals out",
+        )
     manifest.needs_both_labels()
     with native_noise_logged():
         value_range = settings.value_range
@@ -112,6 +130,10 @@ def set_up(
     grouping = groups_of(described, settings.group)
     report.say(grouping.note)
     groups = grouping.groups if grouping.by else None
+    folds = assign_folds(labels, settings.folds, settings.seed, groups)
+    files = NO_FILES
+    if originals is not None:
+        files = read_camera_files(originals, images, folds, image_input, cache, report)
     return Setup(
         settings,
         backbone,
@@ -121,9 +143,10 @@ def set_up(
         labels,
         dict(classes),
         grouping,
-        assign_folds(labels, settings.folds, settings.seed, groups),
+        folds,
         cache,
-        prepared.unusable,
+        (*prepared.unusable, *files.unusable),
+        files,
     )
 
 
@@ -196,7 +219,12 @@ def with_levels_of(setup: Setup, data: TrainingSet, report: Reporter) -> Trainin
     found = features_with_copies(
         network, data.images, setup.image_input, settings.copies, setup.cache, report
     )
-    return replace(data, levels=found)
+    files = setup.camera_files
+    if not files.tensors:
+        return replace(data, levels=found)
+    of_files = features_of(network, files.tensors, setup.cache, report, UPRIGHT)
+    camera = CameraChange(files.places, of_files[:, 0] - found[files.places, 0])
+    return replace(data, levels=found, camera=camera)
 
 
 def _class_names(images: Sequence[ImageTensor]) -> list[str]:

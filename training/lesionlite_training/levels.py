@@ -9,6 +9,7 @@ blocks below are run once.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,23 @@ _LEVEL_NAMES = {
     "efficientnet_lite0": r"block\d[a-d]_dw_relu6",
     "mobilenet_v2": r"(expanded_conv|block_\d+)_depthwise_relu",
 }
+
+
+@dataclass(frozen=True)
+class CameraChange:
+    """What the camera's file of an image changes in its levels.
+
+    Attributes:
+        places: int64 ``[p]``: of the image of each, among the training images.
+        changes: float32 ``[p, levels]``: levels of the original less those of the image.
+    """
+
+    places: NDArray[np.int64]
+    changes: NDArray[np.float32]
+
+    def mean(self, learn: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Over the images ``learn``, float64 ``[levels]``: no other image has a say in it."""
+        return np.asarray(self.changes[np.isin(self.places, learn)].mean(0, np.float64))
 
 
 def levels_network(features: Any, backbone: Backbone, blocks: int) -> Any:

@@ -12,6 +12,7 @@ from lesionlite_export.representative import ImageTensor
 from lesionlite_export.statistics import Labels
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_training.configuration import FineTuning
+from lesionlite_training.levels import CameraChange
 from lesionlite_training.networks import class_targets
 
 
@@ -27,6 +28,7 @@ class TrainingSet:
         features: float32 ``[n, views, features]`` of the frozen backbone; None where not needed.
         classes: label of each class.
         levels: float32 ``[n, views, levels]`` of the published backbone; None where not needed.
+        camera: what the camera's own files change in levels; None where there are none.
     """
 
     images: Sequence[ImageTensor]
@@ -36,6 +38,7 @@ class TrainingSet:
     features: NDArray[np.float32] | None
     classes: dict[str, int]
     levels: NDArray[np.float32] | None = None
+    camera: CameraChange | None = None
 
 
 def check_classes(data: TrainingSet) -> None:

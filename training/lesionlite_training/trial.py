@@ -71,6 +71,7 @@ def try_folds(
     cache: Path | None = None,
     force: bool = False,
     report: Reporter | None = None,
+    originals: Path | None = None,
 ) -> Trial:
     """Train the first ``trial`` folds of `train_lesion`'s, and no network on all images.
 
@@ -85,7 +86,7 @@ def try_folds(
         raise UsageError("a trial is of fine-tuning", "pass --fine-tune, or leave out --trial")
     if not 1 <= trial <= settings.folds:
         raise UsageError(f"there are {settings.folds} folds, not {trial}", "try fewer")
-    setup = set_up(manifest, classes, settings, cache, report)
+    setup = set_up(manifest, classes, settings, cache, report, originals)
     plan, data = open_plan(setup, settings.fine_tuning, run, force, report)
     held_out, _ = fine_tune(plan, data, setup.folds, report, trial)
     scored = np.isin(setup.folds, np.unique(setup.folds)[:trial])

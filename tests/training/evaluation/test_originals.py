@@ -21,11 +21,11 @@ from lesionlite_runtime.pixels import decode, resize
 from lesionlite_training.evaluation.originals import (
     VERSIONS,
     Originals,
-    find_originals,
     measure_originals,
 )
 from lesionlite_training.evaluation.paired import compare
 from lesionlite_training.evaluation.robustness import network_input
+from lesionlite_training.originals import find_originals
 
 THRESHOLD = 0.5
 SMALL = 64

@@ -49,7 +49,7 @@ HISTORY = "history.png"
 
 
 SECTIONS = {
-    "Data and model": ("data", "labels", "out", "force", "configuration", "seed"),
+    "Data and model": ("data", "originals", "labels", "out", "force", "configuration", "seed"),
     "Backbone": ("backbone", "size", "value_range", "resize"),
     "Folds and threshold": ("folds", "group", "rule", "calibrate"),
     "Fine-tuning": TUNING_OPTIONS,
@@ -65,6 +65,12 @@ SECTIONS = {
     type=path_type,
     required=True,
     help="Folder in the ISIC layout (its train is taken), or a manifest CSV.",
+)
+@click.option(
+    "--originals",
+    type=path_type,
+    help="Folder with the camera's own files of some of the images, found by name: a head on "
+    "levels then does not answer to what such files have and the images lack (docs/training.md).",
 )
 @click.option(
     "--label",
@@ -162,6 +168,7 @@ def command(
     context: click.Context,
     /,
     data: Path,
+    originals: Path | None,
     labels: tuple[str, ...],
     configuration: Path | None,
     scores: Path | None,
@@ -192,7 +199,7 @@ def command(
     """
     label_map = parse_labels(labels)
     _check_scores(scores, no_labels, force)
-    read = {"--data": data, "--configuration": configuration}
+    read = {"--data": data, "--configuration": configuration, "--originals": originals}
     check_apart({"--scores": scores, "--out": out}, read)
     settings = _settings(context, configuration, chosen)
     run = _run(settings, out, run_folder, resume, plots, tensorboard)
@@ -202,27 +209,22 @@ def command(
     if no_labels:
         check_image_ids(manifest.images, manifest.source, "--no-labels")
     cache, report = None if no_cache else cache_folder(), reporter(quiet)
+    shared: dict[str, Any] = {
+        "cache": cache,
+        "force": force,
+        "report": report,
+        "originals": originals,
+    }
     if trial is not None:
         if run is None or scores is not None:
             raise UsageError(
                 "--trial is for fine-tuning, and writes no scores",
                 "pass --fine-tune, and leave out --scores",
             )
-        tried = try_folds(
-            manifest, classes, trial, settings, run, cache=cache, force=force, report=report
-        )
+        tried = try_folds(manifest, classes, trial, settings, run, **shared)
         click.echo(json_line(tried.to_json()) if as_json else "\n".join(trial_lines(tried)))
         return
-    trained = lesion.train_lesion(
-        manifest,
-        classes,
-        out,
-        settings=settings,
-        cache=cache,
-        run=run,
-        force=force,
-        report=report,
-    )
+    trained = lesion.train_lesion(manifest, classes, out, settings=settings, run=run, **shared)
     try:
         if scores is not None:
             write_whole(scores, scores_csv(trained, labels=not no_labels), force)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lesionlite_export.manifest import LabelledImage
 from lesionlite_export.progress import Reporter
 from lesionlite_export.representative import Unusable
 from lesionlite_export.sample import Sample, cluster
 from lesionlite_runtime.contract_fields import ImageInput
-from lesionlite_runtime.errors import LesionliteError, UnusableInput, printable
-from lesionlite_runtime.photos import image_files
+from lesionlite_runtime.errors import LesionliteError, UnusableInput
 from lesionlite_runtime.pixels import decode, resize
 from lesionlite_training.evaluation.degradations import Pixels, jpeg
 from lesionlite_training.evaluation.paired import PairedFigures, compare
 from lesionlite_training.evaluation.robustness import network_input
 from lesionlite_training.evaluation.scorer import Score
+from lesionlite_training.originals import Pair
 
 QUALITY = 75
 VERSIONS = (
@@ -61,31 +59,6 @@ class Originals:
     def to_json(self) -> list[dict[str, Any]]:
         """The rows."""
         return [row.to_json() for row in self.rows]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A labelled image, and the photo of the same name at another resolution."""
-
-    image: LabelledImage
-    original: Path
-
-
-def find_originals(folder: Path, images: Sequence[LabelledImage]) -> tuple[Pair, ...]:
-    """The images that a photo in or below ``folder`` has the name of, but for the suffix.
-
-    Raises:
-        UnusableInput: when there is none, or a name stands for two images or two photos.
-    """
-    photos = _by_stem(image_files([folder]), folder)
-    listed = [image for image in images if image.path.stem in photos]
-    _by_stem((image.path for image in listed), folder)
-    pairs = tuple(Pair(image, photos[image.path.stem]) for image in listed)
-    if not pairs:
-        raise UnusableInput(
-            "no photo in it has the name of an image", "name the folder of their originals", folder
-        )
-    return pairs
 
 
 def measure_originals(
@@ -137,16 +110,3 @@ def _versions(pair: Pair) -> Iterator[Pixels]:
     image, original = decode(pair.image.path), decode(pair.original)
     small = resize(original, *image.shape[:2])
     yield from (image, original, small, jpeg(small, QUALITY))
-
-
-def _by_stem(paths: Iterable[Path], source: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        other = found.setdefault(path.stem, path)
-        if other != path:
-            raise UnusableInput(
-                f"{printable(str(other))} and {printable(str(path))} have one name",
-                "leave one of them out",
-                source,
-            )
-    return found
