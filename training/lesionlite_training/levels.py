@@ -44,8 +44,9 @@ class CameraChange:
     changes: NDArray[np.float32]
 
     def mean(self, learn: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Over the images ``learn``, float64 ``[levels]``: no other image has a say in it."""
-        return np.asarray(self.changes[np.isin(self.places, learn)].mean(0, np.float64))
+        """Over the images ``learn``, float64 ``[levels]``; 0 where none of them has an original."""
+        inside = np.isin(self.places, learn)
+        return np.asarray(self.changes[inside].sum(0, np.float64) / max(1, int(inside.sum())))
 
 
 def levels_network(features: Any, backbone: Backbone, blocks: int) -> Any:
