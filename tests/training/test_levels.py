@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from lesionlite_export.keras_model import keras_outputs, load_keras
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.progress import Silent
+from lesionlite_runtime.cli import main
 from lesionlite_runtime.errors import UnusableInput, UsageError
 from lesionlite_runtime.pixels import decode, resize
 from lesionlite_training.backbones import get_backbone
@@ -25,7 +27,7 @@ from lesionlite_training.copies import features_with_copies
 from lesionlite_training.fold_networks import fold_network, open_folds
 from lesionlite_training.head import fit_logits
 from lesionlite_training.lesion import Trained, train_lesion
-from lesionlite_training.lesion_contract import FINE_TUNED, WITH_LEVELS
+from lesionlite_training.lesion_contract import FINE_TUNED, WITH_LEVELS, training_record
 from lesionlite_training.lesion_setup import Run, Setup, set_up
 from lesionlite_training.levels import (
     CameraChange,
@@ -289,45 +291,47 @@ def camera_files(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.tensorflow
 def test_a_head_on_levels_does_not_answer_to_what_the_camera_s_files_change(
-    trained: Trained, photos: Manifest, camera_files: Path, tmp_path: Path
+    trained: Trained, photos: Manifest, camera_files: Path
 ) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(trained.path.with_suffix(".run"), folder)
-    blind = train_lesion(
-        photos,
-        CLASSES,
-        tmp_path / "m.keras",
-        settings=SETTINGS,
-        cache=trained.path.parent,
-        run=Run(folder, resume=True),
-        originals=camera_files,
-    )
-    assert blind.contract.provenance.training["originals"] == 12
-    assert "originals" not in trained.contract.provenance.training
-    assert [item.image.path.parent for item in blind.unusable] == [camera_files]
     setup = set_up(photos, CLASSES, SETTINGS, trained.path.parent, Silent(), camera_files)
+    assert [item.image.path.parent for item in setup.unusable] == [camera_files]
     files = setup.camera_files
+    plan, data = open_folds(setup, trained.path.with_suffix(".run"), Silent())
+    assert data.camera is not None
     images = np.stack([setup.images[place].pixels for place in files.places])
     originals = np.stack([tensor.pixels for tensor in files.tensors])
     levels = levels_network(setup.network, LITE0, 6)
-    change = (levels.predict_on_batch(originals) - levels.predict_on_batch(images)).mean(0)
+    change = levels.predict_on_batch(originals) - levels.predict_on_batch(images)
+    np.testing.assert_allclose(data.camera.changes, change, atol=1e-4)
+    learnt = setup.folds[files.places] != 1
+    assert 0 < learnt.sum() < len(learnt)
 
-    def answers(model: Trained) -> np.ndarray:
-        """Of the three classes' logits, to the mean change, by the head on levels."""
-        (head,) = [x for x in load_keras(model.path).network.layers if x.name == "classes"]
-        return np.abs(change @ head.get_weights()[0][:7360])
+    def answers(network: Any) -> NDArray[np.float64]:
+        """Of the classes' logits to the change in the images that are learnt from."""
+        (head,) = [layer for layer in network.layers if layer.name == "classes"]
+        return np.abs(change[learnt].mean(0) @ head.get_weights()[0][:7360])
 
-    assert answers(blind).max() < 1e-4
-    assert answers(trained).max() > 1e-2
-    plan, data = open_folds(setup, folder, Silent())
-    network = fold_network(setup, plan, data, 1)
-    held_out = np.flatnonzero(setup.folds == 1)
-    scores = np.concatenate(
-        list(keras_outputs(network, (setup.images[i].pixels for i in held_out)))
+    assert answers(fold_network(setup, plan, data, 1)).max() < 1e-4
+    assert answers(fold_network(setup, plan, replace(data, camera=None), 1)).max() > 1e-2
+    record = training_record(
+        SETTINGS, setup.images, setup.labels, setup.grouping, None, files.tensors
     )
-    np.testing.assert_allclose(scores.ravel(), blind.out_of_fold.scores[held_out], atol=1e-6)
+    assert record["originals"] == 12
+    assert "originals" not in trained.contract.provenance.training
+    assert record["image_prefixes"] != trained.contract.provenance.training["image_prefixes"]
 
 
 def test_originals_without_levels_are_refused(photos: Manifest, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="originals are for a head on levels"):
         set_up(photos, CLASSES, Settings(), None, Silent(), tmp_path)
+
+
+def test_the_command_refuses_originals_without_levels(
+    few_drawings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["train", "lesion", "--data", str(few_drawings), "--originals", str(tmp_path)]
+    assert main([*line, "--out", str(tmp_path / "m.keras"), "--quiet"]) == 2
+    assert capsys.readouterr().err == (
+        "lesionlite: originals are for a head on levels, and this network has none; set levels in "
+        "the configuration, or leave the originals out\n"
+    )

@@ -22,8 +22,8 @@ from lesionlite_training.configuration import (
     FineTuning,
     Settings,
     Stage,
-    read_configuration,
 )
+from lesionlite_training.configuration_file import read_configuration
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "training.md"
