@@ -66,12 +66,17 @@ def check_output_path(path: Path, force: bool = False) -> None:
 
 
 def _check_place(path: Path, force: bool) -> None:
-    if path.is_dir():
+    # Asked once: between two questions another program may take the file away.
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
         raise UsageError("this is a folder", "name a file", path)
-    if path.exists() and not path.is_file():
+    if mode is not None and not stat.S_ISREG(mode):
         # The rename at the end would put a regular file in the place of a device for everyone.
         raise UsageError("this is no regular file", "name another file", path)
-    if path.exists() and not force:
+    if mode is not None and not force:
         raise UsageError("the file exists already", "pass --force to overwrite it", path)
     if not path.parent.is_dir():
         raise UsageError("the folder for it does not exist", "make it first", path)

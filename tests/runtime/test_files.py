@@ -103,6 +103,28 @@ def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path: Path, linked: bo
     assert path.is_symlink() == linked
 
 
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_file_that_another_program_takes_away_is_in_nobody_s_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    path = tmp_path / "shared"
+    real = Path.stat
+    seen = []
+
+    def gone_afterwards(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = real(self, follow_symlinks=follow_symlinks)
+        if self == path:
+            seen.append(self)
+            if len(seen) == looks:
+                path.unlink()
+        return found
+
+    path.write_bytes(b"old")
+    monkeypatch.setattr(Path, "stat", gone_afterwards)
+    write_whole(path, b"new", force=True)
+    assert path.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
 def test_nothing_is_left_after_a_fault(tmp_path: Path, fault: type[BaseException]) -> None:
     path = tmp_path / "out.bin"
