@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from lesionlite_export import convert, quantize
 from lesionlite_export.bias_correction import _Window, correct_biases, tap_mean
@@ -278,13 +279,13 @@ def test_scores_of_the_full_network_come_nearer_to_float32(
     invoke: Invoke,
 ) -> None:
     exact, plain, corrected = (
-        np.array([invoke(flatbuffer, p.pixels[np.newaxis]) for p in drawn_proof])
+        logit(np.array([invoke(flatbuffer, p.pixels[np.newaxis]) for p in drawn_proof]))
         for flatbuffer in (float32_flatbuffer, lesion_int8, lesion_corrected)
     )
     errors = np.abs(plain - exact).mean(), np.abs(corrected - exact).mean()
     # On drawings, which the network was not trained on, a shift of all scores is left of it.
-    assert errors[1] < 0.9 * errors[0], errors
-    assert (corrected - exact).std() < 0.8 * (plain - exact).std()
+    assert errors[1] < 0.85 * errors[0], errors
+    assert (corrected - exact).std() < 0.6 * (plain - exact).std()
 
 
 @pytest.mark.data

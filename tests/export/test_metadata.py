@@ -280,7 +280,8 @@ def test_what_the_metadata_of_the_shipped_file_say(shipped: Sample) -> None:
     assert metadata is not None
     assert metadata["min_parser_version"] == "1.0.0"
     assert "license" not in metadata  # nobody asked whose network it is
-    for part in ("benign", "malignant", "0.1018", "sensitivity=0.90", "no medical device"):
+    threshold = str(contract.threshold.value)
+    for part in ("benign", "malignant", threshold, "sensitivity=0.90", "no medical device"):
         assert part in metadata["description"]
     (graph,) = metadata["subgraph_metadata"]
     (image,), (score,) = graph["input_tensor_metadata"], graph["output_tensor_metadata"]

@@ -21,11 +21,11 @@ from lesionlite_runtime.interpreter import BACKENDS, installed_backends
 from lesionlite_runtime.result import Failure, Result
 
 DECISIONS = {
-    "synthetic_melanoma_000.jpg": (0.193, "refer"),
-    "synthetic_melanoma_001.jpg": (0.280, "refer"),
-    "synthetic_nevus_000.jpg": (0.007, "no_referral"),
-    "synthetic_nevus_001.jpg": (0.002, "no_referral"),
-    "synthetic_seborrheic_keratosis_000.jpg": (0.025, "no_referral"),
+    "synthetic_melanoma_000.jpg": (0.224, "refer"),
+    "synthetic_melanoma_001.jpg": (0.300, "refer"),
+    "synthetic_nevus_000.jpg": (0.009, "no_referral"),
+    "synthetic_nevus_001.jpg": (0.003, "no_referral"),
+    "synthetic_seborrheic_keratosis_000.jpg": (0.029, "no_referral"),
 }
 
 

@@ -27,7 +27,7 @@ KERNELS = {
     "litert-builtin": Kernels("builtin", 0, {"CAST": 1, "CONV_2D": 9}),
     "litert-reference": Kernels("reference", 0, {"CAST": 1, "CONV_2D": 9}),
 }
-REFERENCE = (0.05, 0.2, 0.3, 0.09)  # the shipped file's threshold is 0.1018
+REFERENCE = (0.05, 0.2, 0.3, 0.09)  # the shipped file's threshold is 0.1059
 LOOSE = {"flip_rate": 1.0, "newly_missed_rate": 1.0, "auc_difference": None}
 
 

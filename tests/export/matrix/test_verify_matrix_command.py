@@ -23,6 +23,7 @@ from lesionlite_export.matrix.rows import PYTHON_VARIABLES, VARIANTS, rows_of
 from lesionlite_export.matrix.tolerances import WORDS, default_tolerances
 from lesionlite_export.publish import Exported
 from lesionlite_runtime.cli import main
+from lesionlite_runtime.door import open_model
 
 PAGE = (Path(__file__).parents[3] / "docs" / "backends.md").read_text("utf-8")
 (SCHEMA,) = (
@@ -62,7 +63,7 @@ def test_the_text_tells_rows_pairs_and_tolerances(
     text, progress = capfd.readouterr()
     lines = text.splitlines()
     assert lines[0] == "images     6, 2 of them labelled 1"
-    assert lines[1].startswith("threshold  0.1018")
+    assert lines[1].startswith(f"threshold  {open_model(shipped_model).contract.threshold.value:.4f}")
     assert lines[3].split() == [
         "row",
         "kernels",
