@@ -20,6 +20,7 @@ from lesionlite_export.publish import Exported
 from lesionlite_runtime.cli import main
 
 pytestmark = pytest.mark.tensorflow
+SAMPLES = Path(__file__).parents[2] / "samples"
 NOT_GATED = ("--limits", "auc_difference=none", "--quiet")
 
 
@@ -252,6 +253,25 @@ def test_images_that_were_seen_are_exit_code_2_or_a_record(
     body = json.loads(capsys.readouterr().out)
     assert body["seen_images"]["allowed"] is True
     assert "20 images are among those of the model's calibration" in body["warnings"][0]
+
+
+@pytest.mark.data
+def test_a_camera_s_file_of_a_training_image_is_seen_too(
+    data_dir: Path, shipped_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped network was trained with originals beside their images."""
+    with (SAMPLES / "lesion.originals.csv").open(encoding="utf-8") as stream:
+        listed = {row["image_id"] for row in csv.DictReader(stream)}
+    found = [path for path in sorted(data_dir.glob("fullres/*/*.jpg")) if path.stem in listed]
+    assert len(found) == len(listed)
+    data = tmp_path / "originals.csv"
+    rows = ["filepath,label"]
+    for path in found[::10]:
+        shutil.copy(path, tmp_path)
+        rows.append(f"{path.name},{int(path.parent.name == 'melanoma')}")
+    data.write_text("\n".join(rows))
+    assert verify(shipped_model, shipped_model, "--data", data, *NOT_GATED) == 2
+    assert "5 of the 5 images are among those of the model's training" in capsys.readouterr().err
 
 
 def test_unusable_inputs_are_exit_code_5(

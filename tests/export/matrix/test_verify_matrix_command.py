@@ -63,7 +63,8 @@ def test_the_text_tells_rows_pairs_and_tolerances(
     text, progress = capfd.readouterr()
     lines = text.splitlines()
     assert lines[0] == "images     6, 2 of them labelled 1"
-    assert lines[1].startswith(f"threshold  {open_model(shipped_model).contract.threshold.value:.4f}")
+    threshold = open_model(shipped_model).contract.threshold.value
+    assert lines[1].startswith(f"threshold  {threshold:.4f}")
     assert lines[3].split() == [
         "row",
         "kernels",
