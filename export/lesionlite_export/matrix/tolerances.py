@@ -16,14 +16,13 @@ WORDS = {
 """Kind of a pair of backends, which is the name of its tolerance, in words."""
 
 # docs/backends.md has the measurements that these come from, and the command that repeats them.
-SAME_KERNELS: Mapping[str, float] = {
+OTHER_THREADS: Mapping[str, float] = {
     "threads_xnnpack": 0.0,
     "threads_reference": 0.0,
     "threads_builtin": 1e-5,
-    "builds": 1e-5,
 }
-OTHER_KERNELS_FLOAT = 1e-4
-OTHER_KERNELS_QUANTIZED = 0.15
+FLOAT: Mapping[str, float] = {**OTHER_THREADS, "builds": 1e-5, "kernels": 1e-4}
+QUANTIZED: Mapping[str, float] = {**OTHER_THREADS, "builds": 5e-4, "kernels": 0.15}
 
 
 def default_tolerances(quantized: bool) -> dict[str, float | None]:
@@ -31,8 +30,7 @@ def default_tolerances(quantized: bool) -> dict[str, float | None]:
 
     They are on the largest difference of the score, or of y as a fraction of the largest ``|y|``.
     """
-    other = OTHER_KERNELS_QUANTIZED if quantized else OTHER_KERNELS_FLOAT
-    return {**SAME_KERNELS, "kernels": other}
+    return dict(QUANTIZED if quantized else FLOAT)
 
 
 def parse_tolerances(texts: Iterable[str]) -> dict[str, float | None]:

@@ -63,8 +63,10 @@ def test_tolerances_belong_to_kernels_and_to_the_kind_of_file() -> None:
     quantized, floats = default_tolerances(True), default_tolerances(False)
     assert set(quantized) == set(floats) == set(WORDS)
     assert quantized["threads_xnnpack"] == floats["threads_xnnpack"] == 0.0
-    assert {name for name in WORDS if quantized[name] != floats[name]} == {"kernels"}
-    assert (floats["kernels"] or 0) < (quantized["kernels"] or 0)
+    assert {name for name in WORDS if quantized[name] != floats[name]} == {"builds", "kernels"}
+    for tolerances in (quantized, floats):
+        assert (tolerances["threads_builtin"] or 0) <= (tolerances["builds"] or 0)
+        assert (tolerances["builds"] or 0) < (tolerances["kernels"] or 0)
 
 
 def test_tolerances_are_parsed_like_limits() -> None:

@@ -177,6 +177,16 @@ def test_a_tolerance_belongs_to_the_kernels(subject: Subject) -> None:
     for name in ("litert-xnnpack/2", "tensorflow/1"):
         alike = [scored(subject, "litert-xnnpack/1", REFERENCE), scored(subject, name, apart)]
         assert not verdict_on(subject, alike).passed
+    # Two builds may round a tie of an 8-bit mean otherwise; of a float file they have none.
+    tied = [0.05, 0.2, 0.3002, 0.09]
+    builds = [
+        scored(subject, "litert-xnnpack/1", REFERENCE),
+        scored(subject, "tensorflow/1", tied),
+    ]
+    assert verdict_on(subject, builds).passed
+    assert not verdict_on(subject, builds, default_tolerances(False)).passed
+    threads = [builds[0], scored(subject, "litert-xnnpack/2", tied)]
+    assert not verdict_on(subject, threads).passed
     assert not verdict_on(subject, other_kernels, {"kernels": 0.09}).passed
     would_pass = verdict_on(subject, other_kernels).would_pass
     assert would_pass["kernels"] == pytest.approx(0.1)
