@@ -255,7 +255,7 @@ def test_code_is_not_run_unasked(run: Run, core: Any, data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "low", "settings"),
     [
-        ("MobileNetV2", -1, {"alpha": 0.35}),
+        pytest.param("MobileNetV2", -1, {"alpha": 0.35}, marks=pytest.mark.slow),
         ("MobileNetV3Small", 0, {"alpha": 0.75}),
     ],
 )

@@ -280,7 +280,7 @@ def test_what_the_metadata_of_the_shipped_file_say(shipped: Sample) -> None:
     assert metadata is not None
     assert metadata["min_parser_version"] == "1.0.0"
     assert "license" not in metadata  # nobody asked whose network it is
-    threshold = str(contract.threshold.value)
+    threshold = f"{contract.threshold.value:.6g}"
     for part in ("benign", "malignant", threshold, "sensitivity=0.90", "no medical device"):
         assert part in metadata["description"]
     (graph,) = metadata["subgraph_metadata"]

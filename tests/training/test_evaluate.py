@@ -613,7 +613,9 @@ def test_what_the_camera_gave_and_what_was_trained_on(shipped_model: Path, data_
     original, small, again = (row.figures for row in found.rows)
     assert original.n == len(images) == 41
     # Compressed as they were, the photos' scores are near those of the small images.
-    assert again.mean_difference < 0.06 < min(small.mean_difference, original.mean_difference)
+    assert again.mean_difference < 0.75 * min(small.mean_difference, original.mean_difference)
+    # The network that ships was trained with them; without, it was 0.077, and all to one side.
+    assert original.mean_difference < 0.06
     assert again.rank_correlation is not None
     assert again.rank_correlation > 0.9
 

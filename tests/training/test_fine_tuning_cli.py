@@ -104,7 +104,11 @@ def break_off(arguments: Sequence[str], number: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("what", "number", "code"),
-    [("all", signal.SIGKILL, -9), ("head", signal.SIGKILL, -9), ("head", signal.SIGINT, 130)],
+    [
+        pytest.param("all", signal.SIGKILL, -9, marks=pytest.mark.slow),
+        ("head", signal.SIGKILL, -9),
+        ("head", signal.SIGINT, 130),
+    ],
 )
 def test_a_run_that_is_broken_off_goes_on_to_the_same_model(
     arguments: Sequence[str],

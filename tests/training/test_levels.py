@@ -37,6 +37,7 @@ from lesionlite_training.levels import (
     with_levels,
 )
 from lesionlite_training.networks import scaled_backbone
+from lesionlite_training.originals import CameraFiles
 from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.training_set import TrainingSet
 
@@ -212,6 +213,23 @@ def test_a_fold_without_a_class_is_refused_before_training(
     check_plan(replace(plan, levels=False), data, folds, scaled_backbone(LITE0))
 
 
+@pytest.mark.tensorflow
+def test_too_few_originals_are_refused_before_training(trained: Trained) -> None:
+    """A share that judges the epochs is not learnt from, and its originals do not count."""
+    names = [item.image.class_name or "" for item in trained.images]
+    labels = np.array([item.image.label for item in trained.images])
+    data = TrainingSet(trained.images, labels, names, None, None, dict(CLASSES))
+    plan = Plan(LITE0, trained.contract.input, TUNING, 0, 0.003, None, Path("run"), levels=True)
+    files = CameraFiles(np.arange(10), trained.images[:10], (), 0, Path("camera"))
+    folds = np.arange(40) % 2
+    network = scaled_backbone(LITE0)
+    check_plan(plan, data, folds, network, files)
+    judged = replace(plan, tuning=replace(TUNING, validation=0.5))
+    check_plan(judged, data, folds, network)
+    with pytest.raises(UnusableInput, match=r"fold 1 of 2 would learn from [0-4] originals in it"):
+        check_plan(judged, data, folds, network, files)
+
+
 def of_run(trained: Trained, photos: Manifest, settings: Settings) -> Setup:
     return set_up(photos, CLASSES, settings, trained.path.parent, Silent())
 
@@ -294,7 +312,8 @@ def test_a_head_on_levels_does_not_answer_to_what_the_camera_s_files_change(
     trained: Trained, photos: Manifest, camera_files: Path
 ) -> None:
     setup = set_up(photos, CLASSES, SETTINGS, trained.path.parent, Silent(), camera_files)
-    assert [item.image.path.parent for item in setup.unusable] == [camera_files]
+    assert [item.image.path.parent for item in setup.camera_files.unusable] == [camera_files]
+    assert setup.unusable == ()
     files = setup.camera_files
     plan, data = open_folds(setup, trained.path.with_suffix(".run"), Silent())
     assert data.camera is not None

@@ -35,6 +35,7 @@ from lesionlite_training import lesion, lesion_setup
 from lesionlite_training.backbones import efficientnet_lite0
 from lesionlite_training.calibration import Agreement, Calibration, Measured
 from lesionlite_training.folds import OutOfFold
+from lesionlite_training.originals import NO_FILES, CameraFiles
 
 Capture = pytest.CaptureFixture[str]
 
@@ -182,12 +183,15 @@ Fake = Callable[..., Call]
 def fake_training(monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Puts a finished model in the place of `train_lesion`; returns what that was called with."""
 
-    def install(unusable: bool = False, calibration: Measured | None = None) -> Call:
+    def install(
+        unusable: bool = False, calibration: Measured | None = None, files: CameraFiles = NO_FILES
+    ) -> Call:
         call: Call = {}
 
         def train_lesion(manifest: Any, classes: Any, out: Path, **settings: Any) -> lesion.Trained:
             call.update(manifest=manifest, classes=classes, out=out, **settings)
-            return replace(_trained(out, manifest.images, unusable), calibration=calibration)
+            trained = _trained(out, manifest.images, unusable)
+            return replace(trained, calibration=calibration, camera_files=files)
 
         monkeypatch.setattr(lesion, "train_lesion", train_lesion)
         return call
@@ -335,12 +339,42 @@ def test_lesion_json_and_an_unusable_image(
         "calibration": None,
         "scores": None,
         "unusable": [{"file": "bad.jpg", "message": "bad.jpg: cut off"}],
+        "originals": None,
     }
     assert captured.err.splitlines() == [
         "lesionlite: bad.jpg: cut off",
         f"lesionlite: {out}: 1 of 2 images could not be used, and the model was trained on the "
         "others; see the reasons above",
     ]
+
+
+@pytest.mark.parametrize(
+    ("images", "lost"),
+    [(False, "1 of 4 originals"), (True, "1 of 2 images and 1 of 4 originals")],
+)
+def test_unusable_originals_are_no_unusable_images(
+    folder: Path, tmp_path: Path, capsys: Capture, fake_training: Fake, images: bool, lost: str
+) -> None:
+    out = tmp_path / "m.keras"
+    image = LabelledImage(Path("camera/bad.jpg"), 1, "")
+    tensor = PreparedImage(image, np.zeros((2, 2, 3), np.uint8), "")
+    broken = Unusable(image, UnusableInput("cut off", "", "camera/bad.jpg"))
+    files = CameraFiles(np.array([0, 1]), (tensor, tensor), (broken,), 1, Path("camera"))
+    fake_training(images, files=files)
+    assert train("lesion", "--data", folder, "-o", out, "--json") == 4
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert len(told["unusable"]) == images
+    reason = {"file": "camera/bad.jpg", "message": "camera/bad.jpg: cut off"}
+    assert told["originals"] == {"n": 2, "same": 1, "unusable": [reason]}
+    assert captured.err.splitlines()[images:] == [
+        "lesionlite: camera/bad.jpg: cut off",
+        f"lesionlite: {out}: {lost} could not be used, and the model was trained on the others; "
+        "see the reasons above",
+    ]
+    assert train("lesion", "--data", folder, "-o", out, "--quiet") == 4
+    note = "2 of training images, 1 more cannot be read, 1 more are the images themselves"
+    assert f"originals  {note}" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(

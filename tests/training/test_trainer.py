@@ -80,7 +80,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(
 
 
 # 6 steps of 8 images an epoch, and 16 that judge it: in the first epoch, the second and the fourth.
-@pytest.mark.parametrize("kill_after", [20, 130, 250])
+@pytest.mark.parametrize(
+    "kill_after",
+    [20, 130, pytest.param(250, marks=pytest.mark.slow)],
+)
 def test_a_killed_run_goes_on_to_the_same_weights(
     tmp_path: Path, whole: Arrays, kill_after: int
 ) -> None:
@@ -90,7 +93,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert same(train(tmp_path), whole)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("rmsprop", marks=pytest.mark.slow)])
 def test_other_optimizers_go_on_as_well(tmp_path: Path, optimizer: str) -> None:
     tuning = replace(TUNING, optimizer=optimizer)
     assert run_and_kill(tmp_path / "killed", 130, optimizer) == -signal.SIGKILL

@@ -32,6 +32,7 @@ from lesionlite_training.head import Head, fit_head, out_of_fold
 from lesionlite_training.lesion_contract import lesion_contract, training_record
 from lesionlite_training.lesion_setup import Run, Setup, open_plan, set_up
 from lesionlite_training.networks import score_network
+from lesionlite_training.originals import NO_FILES, CameraFiles
 from lesionlite_training.runs import check_run
 from lesionlite_training.threshold import choose_threshold
 
@@ -54,6 +55,7 @@ class Trained:
     grouping: Grouping
     calibration: Measured | None
     unusable: tuple[Unusable, ...]
+    camera_files: CameraFiles = NO_FILES
 
 
 def train_lesion(
@@ -129,6 +131,7 @@ def train_lesion(
         grouping,
         calibration,
         setup.unusable,
+        setup.camera_files,
     )
 
 

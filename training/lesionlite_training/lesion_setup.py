@@ -30,7 +30,7 @@ from lesionlite_training.labels import UNNAMED_CLASSES
 from lesionlite_training.lesion_contract import image_input_of
 from lesionlite_training.levels import CameraChange, levels_network
 from lesionlite_training.networks import scaled_backbone
-from lesionlite_training.originals import NO_FILES, CameraFiles, read_camera_files
+from lesionlite_training.originals import NO_FILES, CameraFiles, find_originals, read_camera_files
 from lesionlite_training.pixel_cache import cached_images
 from lesionlite_training.plan import Plan, check_plan
 from lesionlite_training.runs import open_run
@@ -68,7 +68,7 @@ class Setup:
         grouping: what keeps images in one fold.
         folds: the fold of each image.
         cache: folder for decoded images and features; None for none.
-        unusable: images and originals that could not be read.
+        unusable: images that could not be read.
         camera_files: originals of some of the images.
     """
 
@@ -117,6 +117,8 @@ def set_up(
             "set levels in the configuration, or leave the originals out",
         )
     manifest.needs_both_labels()
+    if originals is not None:
+        find_originals(originals, manifest.images)
     with native_noise_logged():
         value_range = settings.value_range
         pair = None if value_range is None else (value_range[0], value_range[1])
@@ -133,7 +135,7 @@ def set_up(
     folds = assign_folds(labels, settings.folds, settings.seed, groups)
     files = NO_FILES
     if originals is not None:
-        files = read_camera_files(originals, images, folds, image_input, cache, report)
+        files = read_camera_files(originals, images, image_input, cache, report)
     return Setup(
         settings,
         backbone,
@@ -145,7 +147,7 @@ def set_up(
         grouping,
         folds,
         cache,
-        (*prepared.unusable, *files.unusable),
+        prepared.unusable,
         files,
     )
 
@@ -195,7 +197,7 @@ def open_plan(
         run.watcher,
         setup.settings.levels,
     )
-    check_plan(plan, data, setup.folds, setup.network)
+    check_plan(plan, data, setup.folds, setup.network, setup.camera_files)
     open_run(run.folder, record, resume=run.resume, force=force)
     if tuning.blocks == 0 or tuning.head_start == "logistic":
         features = features_of(setup.network, data.images, setup.cache, report)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from lesionlite_export.representative import ImageTensor, Unusable
 from lesionlite_runtime.contract_fields import ImageInput
 from lesionlite_runtime.errors import UnusableInput, printable
 from lesionlite_runtime.photos import image_files
-from lesionlite_training.folds import Folds
 from lesionlite_training.pixel_cache import cached_images
 
 LEAST = 5
@@ -36,18 +36,27 @@ class Pair:
 def find_originals(folder: Path, images: Sequence[LabelledImage]) -> tuple[Pair, ...]:
     """The images that a photo in or below ``folder`` has the name of, but for the suffix.
 
+    Photos that have no image's name are passed over.
+
     Raises:
-        UnusableInput: when there is none, or a name stands for two images or two photos.
+        UnusableInput: when there is none, a folder in it cannot be read, or a name stands for two
+            images or two photos.
     """
-    photos = _by_stem(image_files([folder]), folder)
-    listed = [image for image in images if image.path.stem in photos]
+    if not folder.is_dir():
+        raise UnusableInput("there is no such folder", "name the folder of the originals", folder)
+    wanted = {image.path.stem for image in images}
+    photos = image_files([folder])
+    closed = next((path for path in photos if path.is_dir()), None)
+    if closed is not None:
+        raise UnusableInput("the folder cannot be read", "check its permissions", closed)
+    named = _by_stem((path for path in photos if path.stem in wanted), folder)
+    listed = [image for image in images if image.path.stem in named]
     _by_stem((image.path for image in listed), folder)
-    pairs = tuple(Pair(image, photos[image.path.stem]) for image in listed)
-    if not pairs:
+    if not listed:
         raise UnusableInput(
             "no photo in it has the name of an image", "name the folder of their originals", folder
         )
-    return pairs
+    return tuple(Pair(image, named[image.path.stem]) for image in listed)
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,23 @@ class CameraFiles:
         places: int64 ``[p]``: of the image of each, among the training images.
         tensors: of each.
         unusable: originals that could not be read.
+        same: how many were passed over that have their image's very pixels, and so show nothing.
+        folder: where they lie; None where there are none.
     """
 
     places: NDArray[np.int64]
     tensors: tuple[ImageTensor, ...]
     unusable: tuple[Unusable, ...]
+    same: int = 0
+    folder: Path | None = None
+
+    @property
+    def note(self) -> str:
+        """How many there are, and what became of the others."""
+        lost = [f"{len(self.unusable)} more cannot be read"] if self.unusable else []
+        if self.same:
+            lost.append(f"{self.same} more are the images themselves")
+        return ", ".join((f"{len(self.tensors)} of training images", *lost))
 
 
 NO_FILES = CameraFiles(np.zeros(0, np.int64), (), ())
@@ -71,7 +92,6 @@ NO_FILES = CameraFiles(np.zeros(0, np.int64), (), ())
 def read_camera_files(
     folder: Path,
     images: Sequence[ImageTensor],
-    folds: Folds,
     image_input: ImageInput,
     cache: Path | None,
     report: Reporter,
@@ -81,14 +101,12 @@ def read_camera_files(
     Args:
         folder: see `find_originals`.
         images: the training images.
-        folds: the fold of each.
         image_input: the contract's.
         cache: folder for decoded images; None for none.
         report: who is told of the progress.
 
     Raises:
-        UnusableInput: see `find_originals`; and when a fold's network would learn from fewer than
-            `LEAST` of them.
+        UnusableInput: see `find_originals`; or when none can be read.
     """
     pairs = find_originals(folder, [item.image for item in images])
     by_path = {pair.original: pair.image.path for pair in pairs}
@@ -97,17 +115,50 @@ def read_camera_files(
     )
     found = cached_images(listed, image_input, cache, "Reading the originals", report)
     place_of = {item.image.path: place for place, item in enumerate(images)}
-    places = np.array([place_of[by_path[item.image.path]] for item in found.images], np.int64)
-    for fold in np.unique(folds):
-        count = int((folds[places] != fold).sum())
-        if count < LEAST:
-            raise UnusableInput(
-                f"without fold {fold + 1} there are {count} originals of training images in it, "
-                f"and {LEAST} are needed",
-                "add originals, or train without",
-                folder,
-            )
-    return CameraFiles(places, found.images, found.unusable)
+    placed = [(place_of[by_path[item.image.path]], item) for item in found.images]
+    other = [(place, item) for place, item in placed if item.sha256 != images[place].sha256]
+    files = CameraFiles(
+        np.array([place for place, _ in other], np.int64),
+        tuple(item for _, item in other),
+        found.unusable,
+        len(placed) - len(other),
+        folder,
+    )
+    report.say(f"originals: {files.note}")
+    return files
+
+
+def unusable_json(unusable: Iterable[Unusable], files: CameraFiles) -> dict[str, Any]:
+    """The keys ``unusable`` and ``originals`` of a training's result; the latter null without."""
+    images, originals = (
+        [{"file": str(item.image.path), "message": str(item.error)} for item in items]
+        for items in (unusable, files.unusable)
+    )
+    if files.folder is None:
+        return {"unusable": images, "originals": None}
+    told = {"n": len(files.tensors), "same": files.same, "unusable": originals}
+    return {"unusable": images, "originals": told}
+
+
+def check_camera_files(files: CameraFiles, learn: NDArray[np.int64], name: str) -> None:
+    """Refuse too few originals of the images ``learn``, where there are any at all.
+
+    Args:
+        files: the originals.
+        learn: places of the images that a network learns from.
+        name: of the network, for people.
+
+    Raises:
+        UnusableInput: when there are fewer than `LEAST`.
+    """
+    count = int(np.isin(files.places, learn).sum())
+    if files.folder is not None and count < LEAST:
+        raise UnusableInput(
+            f"{name} would learn from {count} originals in it, and {LEAST} are needed "
+            f"({files.note})",
+            "add originals, or train without",
+            files.folder,
+        )
 
 
 def _by_stem(paths: Iterable[Path], source: Path) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from lesionlite_training.configuration import FineTuning
 from lesionlite_training.folds import Folds, assign_folds
 from lesionlite_training.levels import check_levels
 from lesionlite_training.networks import check_blocks
+from lesionlite_training.originals import NO_FILES, CameraFiles, check_camera_files
 from lesionlite_training.trainer import Watcher
 from lesionlite_training.training_set import TrainingSet, check_batch, check_classes, class_answers
 
@@ -50,7 +51,9 @@ class Plan:
     levels: bool = False
 
 
-def check_plan(plan: Plan, data: TrainingSet, folds: Folds, network: Any) -> None:
+def check_plan(
+    plan: Plan, data: TrainingSet, folds: Folds, network: Any, files: CameraFiles = NO_FILES
+) -> None:
     """Refuse what could not be trained, before a run is begun or the one in its place is gone.
 
     Args:
@@ -58,11 +61,12 @@ def check_plan(plan: Plan, data: TrainingSet, folds: Folds, network: Any) -> Non
         data: the images; features are not needed yet.
         folds: the fold of each.
         network: the backbone, from pixels to features.
+        files: originals of some of the images.
 
     Raises:
         UsageError: when the backbone has fewer blocks, or none that are known.
         UnusableInput: when an image has no class that is needed, or a network would have fewer
-            images than a batch or see none of a class.
+            images than a batch, see none of a class, or learn from too few of the originals.
     """
     tuning = plan.tuning
     if tuning.targets == "classes":
@@ -76,6 +80,7 @@ def check_plan(plan: Plan, data: TrainingSet, folds: Folds, network: Any) -> Non
     for name, inside in {**parts, FINAL_NAME: np.arange(len(folds))}.items():
         learn, _ = split(plan, data, inside)
         check_batch(name, len(learn), tuning.batch)
+        check_camera_files(files, learn, name)
         if tuning.targets == "classes" and (tuning.head_start == "logistic" or plan.levels):
             class_answers(data, learn)
 

@@ -18,6 +18,7 @@ from lesionlite_runtime.threshold_table import table_lines
 from lesionlite_training import lesion, linear
 from lesionlite_training.calibration import Measured
 from lesionlite_training.evaluation.csv_files import bare_scores_csv
+from lesionlite_training.originals import unusable_json
 from lesionlite_training.trial import Trial
 
 TRAINING_SCHEMA = "lesionlite.training/1"
@@ -59,6 +60,8 @@ def lesion_lines(trained: lesion.Trained, scores: Path | None) -> Iterator[str]:
     threshold, folds = trained.contract.threshold, trained.fold_aucs
     chosen_on = threshold.chosen_on
     yield f"images     {chosen_on.n}, {chosen_on.positives} of them labelled 1"
+    if trained.camera_files.folder is not None:
+        yield f"originals  {trained.camera_files.note}"
     yield (
         f"AUC        {interval_text(trained.auc)} out of fold; mean of {len(folds)} folds "
         f"{statistics.mean(folds):.3f} ± {statistics.stdev(folds):.3f}"
@@ -112,9 +115,7 @@ def lesion_json(trained: lesion.Trained, scores: Path | None) -> dict[str, Any]:
         "grouping": trained.grouping.to_json(),
         "calibration": None if trained.calibration is None else trained.calibration.to_json(),
         "scores": None if scores is None else str(scores),
-        "unusable": [
-            {"file": str(u.image.path), "message": str(u.error)} for u in trained.unusable
-        ],
+        **unusable_json(trained.unusable, trained.camera_files),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lesionlite_export.manifest import Manifest
 from lesionlite_export.progress import Reporter, Silent
+from lesionlite_export.representative import Unusable
 from lesionlite_export.statistics import Labels, Scores, auc, interval_json
 from lesionlite_runtime.contract_fields import Interval
 from lesionlite_runtime.errors import UsageError
@@ -18,17 +19,23 @@ from lesionlite_training.configuration import Settings
 from lesionlite_training.fine_tuning import fine_tune
 from lesionlite_training.folds import OutOfFold
 from lesionlite_training.lesion_setup import Run, open_plan, set_up
+from lesionlite_training.originals import NO_FILES, CameraFiles, unusable_json
 
 TRIAL_SCHEMA = "lesionlite.trial/1"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """AUCs of the folds that were trained, and of their images together, by number of views."""
+    """AUCs of the folds that were trained, and of their images together, by number of views.
+
+    ``unusable`` are images and ``camera_files`` originals, of all folds.
+    """
 
     folds: int
     labels: Labels
     held_out: OutOfFold
+    unusable: tuple[Unusable, ...] = ()
+    camera_files: CameraFiles = NO_FILES
 
     def scores(self) -> dict[int, Scores]:
         """The scores for 1, 4 and 8 views of each image."""
@@ -58,6 +65,7 @@ class Trial:
                 }
                 for views, scores in self.scores().items()
             },
+            **unusable_json(self.unusable, self.camera_files),
         }
 
 
@@ -90,4 +98,4 @@ def try_folds(
     plan, data = open_plan(setup, settings.fine_tuning, run, force, report)
     held_out, _ = fine_tune(plan, data, setup.folds, report, trial)
     scored = np.isin(setup.folds, np.unique(setup.folds)[:trial])
-    return Trial(trial, setup.labels[scored], held_out)
+    return Trial(trial, setup.labels[scored], held_out, setup.unusable, setup.camera_files)

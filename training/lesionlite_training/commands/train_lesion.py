@@ -16,7 +16,7 @@ from lesionlite_export.plots_folder import check_plots_folder, write_plots
 from lesionlite_export.progress import reporter
 from lesionlite_runtime.codec import json_line
 from lesionlite_runtime.commands.options import json_option, quiet_option
-from lesionlite_runtime.errors import SomeInputsFailed, UsageError
+from lesionlite_runtime.errors import UsageError
 from lesionlite_runtime.files import check_output_path, write_whole
 from lesionlite_runtime.resize import RESIZE_METHODS
 from lesionlite_training import lesion
@@ -29,6 +29,7 @@ from lesionlite_training.commands.tuning_options import (
     chosen_tuning,
     tuning_options,
 )
+from lesionlite_training.commands.unusable import fail_if_unusable, tell_reasons
 from lesionlite_training.configuration import SIZES, Settings
 from lesionlite_training.configuration_file import read_configuration
 from lesionlite_training.evaluation.csv_files import check_image_ids
@@ -223,6 +224,9 @@ def command(
             )
         tried = try_folds(manifest, classes, trial, settings, run, **shared)
         click.echo(json_line(tried.to_json()) if as_json else "\n".join(trial_lines(tried)))
+        tell_reasons(tried.unusable, tried.camera_files)
+        others = "the folds were trained on the others"
+        fail_if_unusable(tried.unusable, tried.camera_files, len(manifest.images), others, data)
         return
     trained = lesion.train_lesion(manifest, classes, out, settings=settings, run=run, **shared)
     try:
@@ -232,13 +236,8 @@ def command(
             write_plots(plots, {HISTORY: history_png(read_histories(run.folder))}, force)
     finally:  # the model is saved: its figures are told whatever cannot be written
         _show(trained, scores, data, as_json, quiet)
-    if trained.unusable:
-        raise SomeInputsFailed(
-            f"{len(trained.unusable)} of {len(manifest.images)} images could not be used, and the "
-            "model was trained on the others",
-            "see the reasons above",
-            out,
-        )
+    others = "the model was trained on the others"
+    fail_if_unusable(trained.unusable, trained.camera_files, len(manifest.images), others, out)
 
 
 def _show(
@@ -251,8 +250,7 @@ def _show(
             click.echo(line)
         if data.is_dir() and not quiet:
             click.echo(next_line(trained.path, data))
-    for item in trained.unusable:
-        click.echo(f"lesionlite: {item.error}", err=True)
+    tell_reasons(trained.unusable, trained.camera_files)
 
 
 def _check_scores(scores: Path | None, no_labels: bool, force: bool) -> None:
