@@ -39,6 +39,9 @@ def open_folds(setup: Setup, run: Path, report: Reporter) -> tuple[Plan, Trainin
 def fold_network(setup: Setup, plan: Plan, data: TrainingSet, number: int) -> Any:
     """The network that did not see the fold ``number``, as it scored that fold.
 
+    That is, if ``setup`` has the levels, copies and originals that the run was finished with: a
+    run keeps none of these.
+
     Args:
         setup: of the run.
         plan: of `open_folds`.
