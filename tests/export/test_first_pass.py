@@ -226,8 +226,11 @@ def test_the_trained_network_on_real_photos(
     import keras
 
     network = lesion_model.network
-    body, head = network.get_layer("efficientnet_lite0"), network.get_layer("score")
-    core = keras.Model(body.inputs[0], head(body.outputs[0]))
+    body = network.get_layer("efficientnet_lite0")
+    score = body.outputs[0]
+    for layer in network.layers[network.layers.index(body) + 1 :]:
+        score = layer(score)
+    core = keras.Model(body.inputs[0], score)
     low, high = RANGES[stated]
     draft = draft_of(224, low=low, high=high)
     source = brought(core, draft)

@@ -421,6 +421,5 @@ def test_on_real_photos_the_features_mean_something(data_dir: Path, tmp_path: Pa
     assert len(threshold.table) == 13
     shipped = load_keras(Path(__file__).parents[2] / "samples" / "lesion.keras").contract
     assert isinstance(shipped, ClassifierContract)
-    # The shipped model comes from this very training, and processors differ in last digits.
+    # What ships is another network, which learnt from these very images.
     assert shipped.provenance.training["images_sha256"] == list_digest(trained.images)
-    assert shipped.threshold.value == pytest.approx(threshold.value, abs=0.01)
