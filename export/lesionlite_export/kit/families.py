@@ -17,8 +17,6 @@ _BUILTIN_BACKENDS = ("litert-builtin", "tflite-runtime")
 _OTHER_BACKENDS = ("nnapi", "gpu", "webgpu", "metal", "coreml", "hexagon", "qnn", "npu", "edgetpu")
 # Float arithmetic of another build or another processor, rounded elsewhere.
 _ROUNDING = 2e-5
-# Two builds of XNNPACK round the ties of an integer MEAN otherwise (docs/backends.md).
-_TIES = 5e-4
 # Integer kernels of two makers.
 KERNELS, _KERNELS_MEAN = 0.06, 0.03
 
@@ -34,8 +32,7 @@ One factor for both: integers answer to a hundredth of the pixels as they do to 
 def families(graph: Graph, output: ScoreOutput) -> tuple[Family, ...]:
     """The families for a file; the last one takes every backend."""
     level = 0.0 if output.quantization is None else output.quantization.scale
-    build = _TIES if _has_integer_means(graph) else _ROUNDING
-    rounding, mean = max(build, level), max(_ROUNDING, level)
+    rounding, mean = max(_ROUNDING, level), max(_ROUNDING, level)
     if _quantizes_on_the_fly(graph):  # so that rounding elsewhere becomes another integer
         rounding, mean = KERNELS, _KERNELS_MEAN
     return (
@@ -63,13 +60,6 @@ def families(graph: Graph, output: ScoreOutput) -> tuple[Family, ...]:
             KERNELS,
             _KERNELS_MEAN,
         ),
-    )
-
-
-def _has_integer_means(graph: Graph) -> bool:
-    return any(
-        operator.name == "MEAN" and graph.tensors[operator.inputs[0]].dtype == "int8"
-        for operator in graph.operators
     )
 
 
