@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 
 from lesionlite_export.manifest import Manifest, read_isic_split
 from lesionlite_export.progress import Silent
-from lesionlite_export.stream.look import Plan
+from lesionlite_export.representative import Unusable
+from lesionlite_export.stream import pool
+from lesionlite_export.stream.look import LookedAt, Looker, Plan
 from lesionlite_export.stream.options import StreamOptions
 from lesionlite_export.stream.run import CHUNK, stream_images
 from lesionlite_export.verification_result import Verification
@@ -46,6 +49,39 @@ def test_a_worker_that_dies_costs_nothing_but_time(
 ) -> None:
     found = verify(stream=StreamOptions(2), report=counting(1, kill_a_worker))
     same(found, plain)
+    assert multiprocessing.active_children() == []
+
+
+def digests(items: Iterable[LookedAt | Unusable]) -> list[str]:
+    return [item.sha256 for item in items if isinstance(item, LookedAt)]
+
+
+def test_a_worker_that_is_killed_while_it_sends_holds_nobody_up(
+    shipped_model: Path, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is larger than what a pipe holds, so it waits in the middle of it."""
+    images = read_isic_split(many, "valid").images
+    plan = Plan(image_contract(open_model(shipped_model).contract).input, (), keep_pixels=True)
+    real, killed = pool._answer, []
+
+    def killing(worker: Any) -> Any:
+        if not killed:
+            worker.work.poll(None)
+            killed.append(worker.process.pid)
+            worker.process.kill()
+            with pytest.raises(OSError, match="end of file during message"):
+                real(worker)
+            raise EOFError
+        return real(worker)
+
+    monkeypatch.setattr(pool, "_answer", killing)
+    chunks = [(at, images[at : at + CHUNK]) for at in range(0, len(images), CHUNK)]
+    found = list(pool.look_pooled(plan, chunks, 2))
+    assert killed
+    assert [number for number, _ in found] == [number for number, _ in chunks]
+    assert digests(item for _, items in found for item in items) == digests(
+        Looker(plan).look(images)
+    )
     assert multiprocessing.active_children() == []
 
 
