@@ -252,10 +252,11 @@ def test_code_is_not_run_unasked(run: Run, core: Any, data: Path, tmp_path: Path
     assert run("verify", given, out, "--data", data, "--allow-code")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "low", "settings"),
     [
-        pytest.param("MobileNetV2", -1, {"alpha": 0.35}, marks=pytest.mark.slow),
+        ("MobileNetV2", -1, {"alpha": 0.35}),
         ("MobileNetV3Small", 0, {"alpha": 0.75}),
     ],
 )

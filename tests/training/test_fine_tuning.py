@@ -267,6 +267,7 @@ def test_a_saved_model_is_tuned_and_loaded_without_its_folder(train: Train, tmp_
     assert not any(np.array_equal(a, b) for a, b in zip(start, after, strict=False))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_goes_on_to_the_same_network(
     train: Train, dropout_backbone: Path, tmp_path: Path
 ) -> None:

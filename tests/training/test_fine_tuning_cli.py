@@ -106,7 +106,7 @@ def break_off(arguments: Sequence[str], number: int) -> tuple[int, str]:
     ("what", "number", "code"),
     [
         pytest.param("all", signal.SIGKILL, -9, marks=pytest.mark.slow),
-        ("head", signal.SIGKILL, -9),
+        pytest.param("head", signal.SIGKILL, -9, marks=pytest.mark.slow),
         ("head", signal.SIGINT, 130),
     ],
 )
