@@ -98,7 +98,7 @@ def test_the_images_themselves_are_no_originals(
         shutil.copy(path, folder)
     files = read(folder, images)
     assert sorted(files.places) == list(range(9, 37, 3))
-    assert files.note == "10 of training images, 2 more are the images themselves"
+    assert files.note == "10 of training images, 2 more with their image's very pixels"
 
 
 def test_photos_that_no_image_needs_are_passed_over(

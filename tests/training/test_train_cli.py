@@ -373,7 +373,7 @@ def test_unusable_originals_are_no_unusable_images(
         "see the reasons above",
     ]
     assert train("lesion", "--data", folder, "-o", out, "--quiet") == 4
-    note = "2 of training images, 1 more cannot be read, 1 more are the images themselves"
+    note = "2 of training images, 1 more cannot be read, 1 more with their image's very pixels"
     assert f"originals  {note}" in capsys.readouterr().out.splitlines()
 
 

@@ -82,7 +82,7 @@ class CameraFiles:
         """How many there are, and what became of the others."""
         lost = [f"{len(self.unusable)} more cannot be read"] if self.unusable else []
         if self.same:
-            lost.append(f"{self.same} more are the images themselves")
+            lost.append(f"{self.same} more with their image's very pixels")
         return ", ".join((f"{len(self.tensors)} of training images", *lost))
 
 
