@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,9 @@ from lesionlite_export.verification_result import Verification
 from lesionlite_runtime.contract import image_contract
 from lesionlite_runtime.door import open_model
 from lesionlite_runtime.errors import UnusableInput
+
+LENGTH_BYTES = 4
+"""What `multiprocessing.connection.Connection` sends before a message of less than 2 GiB."""
 
 
 @pytest.mark.tensorflow
@@ -56,18 +61,28 @@ def digests(items: Iterable[LookedAt | Unusable]) -> list[str]:
     return [item.sha256 for item in items if isinstance(item, LookedAt)]
 
 
+def _wait_for_more_than_the_length(connection: pool.Connection) -> None:
+    """Until a part of the message itself is here: its length is sent before, by itself.
+
+    A worker killed between the two has sent nothing of the message, a clean end to `recv`.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+        while (here := len(pipe.recv(LENGTH_BYTES + 1, socket.MSG_PEEK))) <= LENGTH_BYTES:
+            assert here, "the worker ended by itself"
+            os.sched_yield()
+
+
 def test_a_worker_that_is_killed_while_it_sends_holds_nobody_up(
     shipped_model: Path, many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its result is larger than what a pipe holds, so it waits in the middle of it."""
     images = read_isic_split(many, "valid").images
     plan = Plan(image_contract(open_model(shipped_model).contract).input, (), keep_pixels=True)
-    real, killed, cut = pool._answer, [], []
+    real, first, cut = pool._answer, threading.Lock(), []
 
     def killing(worker: Any) -> Any:
-        if not killed:
-            worker.work.poll(None)
-            killed.append(worker.process.pid)
+        if first.acquire(blocking=False):
+            _wait_for_more_than_the_length(worker.work)
             worker.process.kill()
             try:
                 return real(worker)
