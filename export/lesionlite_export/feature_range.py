@@ -1,9 +1,11 @@
 """Whether proof images leave the range that calibration saw, at the network's last feature layer.
 
-A new image of the same kind as ``n`` others falls below the least or above the greatest of them
-with a probability of 2 / (n + 1) at most, in each feature. So proof images that leave the features'
-ranges more often than that on average are not of the same kind. That is an average: the features of
-few images, or few features, miss it by chance, and are not judged.
+In how many features a representative image lies outside the range of the others says in how many an
+image of the same kind lies outside the range of all: 2 in n of them on average, fewer where images
+share an extreme (the 0 of a ReLU). Proof images that do so in more, by three standard errors of the
+difference, are not of the same kind. Features go together, and one odd image leaves the range in
+many: so the error is that of images' shares (Welch's, for unequal variances), and not of features
+counted one by one.
 """
 
 from __future__ import annotations
@@ -23,20 +25,28 @@ from lesionlite_runtime.graph import Graph
 
 MIN_FEATURES, MIN_IMAGES = 100, 16
 """Fewer features, or images in either set, are not judged."""
+_STANDARD_ERRORS = 3.0
+Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class FeatureRanges:
-    """The range of each of the last features on ``n`` images: float32 ``[features]`` each."""
+class SharesOutside:
+    """Shares of features that lie outside the range of representative images, means over images.
 
-    n: int
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
+    Attributes:
+        expected: of a representative image, outside the range of the others.
+        found: of a proof image, outside the range of all of them.
+        standard_error: of the difference of the two.
+    """
+
+    expected: float
+    found: float
+    standard_error: float
 
     @property
-    def chance(self) -> float:
-        """The most that images of the same kind leave it on average, as a share of features."""
-        return 2 / (self.n + 1)
+    def limit(self) -> float:
+        """The share that proof images of the same kind are let have."""
+        return self.expected + _STANDARD_ERRORS * self.standard_error
 
 
 def last_features(graph: Graph) -> int | None:
@@ -52,9 +62,19 @@ def last_features(graph: Graph) -> int | None:
     return next((o.inputs[0] for o in behind if o.name == "FULLY_CONNECTED"), None)
 
 
-def share_outside(ranges: FeatureRanges, features: NDArray[np.float32]) -> float:
-    """Share of ``features``, ``[images, features]``, that lie outside their range."""
-    return float(np.mean((features < ranges.low) | (features > ranges.high)))
+def shares_outside(representative: Features, proof: Features) -> SharesOutside:
+    """How the features of ``proof`` lie to those of ``representative``.
+
+    Args:
+        representative: float32 ``[images, features]``, two images or more.
+        proof: float32 ``[images, features]``, two images or more.
+    """
+    order = np.sort(representative, axis=0)
+    # Only the least of all lies below the second least, and only if no other is as small.
+    expected = ((representative < order[1]) | (representative > order[-2])).mean(axis=1)
+    found = ((proof < order[0]) | (proof > order[-1])).mean(axis=1)
+    error = np.sqrt(expected.var(ddof=1) / len(expected) + found.var(ddof=1) / len(found))
+    return SharesOutside(float(expected.mean()), float(found.mean()), float(error))
 
 
 def compare_features(
@@ -90,13 +110,12 @@ def compare_features(
     few = min(len(calibrated), len(proved)) < MIN_IMAGES
     if few or calibrated.shape[1] < MIN_FEATURES:
         return []
-    ranges = FeatureRanges(len(calibrated), calibrated.min(0), calibrated.max(0))
-    share = share_outside(ranges, proved)
-    if share <= ranges.chance:
+    shares = shares_outside(calibrated, proved)
+    if shares.found <= shares.limit:
         return []
     return [
-        f"{100 * share:.1f} % of the proof images' last features lie outside the range that "
-        f"calibration saw (images of the same kind leave it by {100 * ranges.chance:.1f} % at "
+        f"{100 * shares.found:.1f} % of the proof images' last features lie outside the range that "
+        f"calibration saw (of images of the same kind it would be {100 * shares.limit:.1f} % at "
         "most): calibrate on images like those that the file will see"
     ]
 

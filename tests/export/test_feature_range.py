@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lesionlite_export import convert, feature_range
-from lesionlite_export.feature_range import (
-    FeatureRanges,
-    compare_features,
-    last_features,
-    share_outside,
-)
+from lesionlite_export.feature_range import compare_features, last_features, shares_outside
 from lesionlite_export.keras_model import KerasModel, load_keras
 from lesionlite_runtime.errors import UnusableInput
 from lesionlite_runtime.graph import read_graph
@@ -28,21 +24,48 @@ def float32(tiny_model: KerasModel) -> bytes:
     return convert.float32_tflite(tiny_model)
 
 
-def test_chance_is_what_new_images_of_the_same_kind_do() -> None:
-    """The least and the greatest of n + 1 alike are the new one's with 2 / (n + 1)."""
-    generator = np.random.default_rng(0)
-    for n in (5, 40, 200):
-        seen, new = generator.normal(size=(n, 4000)), generator.normal(size=(60, 4000))
-        ranges = FeatureRanges(n, seen.min(0), seen.max(0))
-        assert share_outside(ranges, new.astype(np.float32)) == pytest.approx(
-            ranges.chance, rel=0.1
-        )
+def normal(seed: int, *shape: int) -> NDArray[np.float32]:
+    """Standard normal values, float32."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def test_share_outside_counts_both_ends() -> None:
-    ranges = FeatureRanges(2, np.array([0, 0], np.float32), np.array([1, 2], np.float32))
-    features = np.array([[-1, 1], [0, 2], [2, 3], [0.5, -0.1]], np.float32)
-    assert share_outside(ranges, features) == 4 / 8
+@pytest.mark.parametrize("n", [5, 40, 200])
+def test_new_images_of_the_same_kind_leave_the_range_as_often_as_expected(n: int) -> None:
+    """Any one of n is an extreme with 2 / n, and a new one beside them with 2 / (n + 1)."""
+    shares = shares_outside(normal(0, n, 4000), normal(1, 60, 4000))
+    assert shares.expected == pytest.approx(2 / n)
+    assert shares.found == pytest.approx(2 / (n + 1), rel=0.1)
+
+
+def test_shares_count_both_ends_and_no_extreme_that_images_share() -> None:
+    representative = np.array([[0, 0, 5], [1, 0, 5], [2, 3, 5]], np.float32)
+    proof = np.array([[-1, 1, 5], [0, 3, 5], [2, 4, 6], [0.5, -0.1, 4.9]], np.float32)
+    shares = shares_outside(representative, proof)
+    outside, new = np.array([1, 0, 2]) / 3, np.array([1, 0, 2, 2]) / 3
+    assert shares.expected == pytest.approx(outside.mean())
+    assert shares.found == pytest.approx(new.mean())
+    error = np.hypot(outside.std(ddof=1) / np.sqrt(3), new.std(ddof=1) / 2)
+    assert shares.standard_error == pytest.approx(error)
+    assert shares.limit == pytest.approx(shares.expected + 3 * error)
+
+
+@pytest.mark.parametrize(("first", "second"), [(16, 30), (200, 30), (200, 148)])
+def test_images_with_features_that_go_together_are_no_alarm(first: int, second: int) -> None:
+    """A few odd images have most of what lies outside: with 2 / (n + 1) as limit they were one."""
+    alarms = above_chance = 0
+    for seed in range(100):
+        features = normal(seed, first + second, 5) @ normal(1000 + seed, 5, 300)
+        shares = shares_outside(features[:first], features[first:])
+        alarms += shares.found > shares.limit
+        above_chance += shares.found > 2 / (first + 1)
+    assert alarms <= 2
+    assert above_chance > 20
+
+
+def test_images_of_another_kind_are_one() -> None:
+    features = normal(0, 348, 5) @ normal(1, 5, 300)
+    shares = shares_outside(features[:200], 1.3 * features[200:])
+    assert shares.found > shares.limit
 
 
 @pytest.mark.tensorflow
@@ -65,9 +88,8 @@ def test_other_images_leave_the_range_and_alike_ones_do_not(
     alike, other = tiny_tensors[1::2], [255 - tensor for tensor in tiny_tensors[1::2]]
     assert compare_features(float32, tiny_tensors, alike, "image") == []
     (warning,) = compare_features(float32, tiny_tensors, other, "image")
-    share = float(warning.partition(" %")[0])
-    assert share > 100 * 2 / 21
-    assert "images of the same kind leave it by 9.5 % at most" in warning
+    found, limit = map(float, re.findall(r"(\d+\.\d) %", warning))
+    assert found > limit > 100 * 2 / 21
     assert len(warning.splitlines()) == 1
 
 
